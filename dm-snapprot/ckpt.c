@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Checkpoints: the entries of the log go into the index, and the superblock
+ * moves on. In small steps, so that writers and readers get at the core in
+ * between; what a crash finds is the old superblock and the whole log, or the
+ * new one.
+ */
+#include <linux/sched/mm.h>
+
+#include "snapprot.h"
+
+#define STEP_ENTRIES	64u
+#define SWEEP_ENTRIES	2048u
+
+void snapprot_ckpt_queue(struct snapprot_store *s)
+{
+	queue_work(s->vol->ckpt_wq, &s->ckpt_work);
+}
+
+static int insert_all(struct snapprot_store *s)
+{
+	int err;
+
+	do {
+		mutex_lock(&s->lock);
+		err = snapprot_ckpt_step(&s->core, STEP_ENTRIES);
+		mutex_unlock(&s->lock);
+		if (err < 0)
+			return err;
+		if (snapprot_cache_trim(s))
+			return -EIO;
+		cond_resched();
+	} while (err > 0);
+	return 0;
+}
+
+static int sweep_some(struct snapprot_store *s)
+{
+	unsigned int done;
+	int more = 1;
+
+	for (done = 0; more > 0 && done < SWEEP_ENTRIES; done += STEP_ENTRIES) {
+		mutex_lock(&s->lock);
+		more = snapprot_ckpt_sweep(&s->core, STEP_ENTRIES);
+		mutex_unlock(&s->lock);
+		if (more >= 0 && snapprot_cache_trim(s))
+			return -EIO;
+		cond_resched();
+	}
+	return more;
+}
+
+static int ckpt_locked(struct snapprot_store *s)
+{
+	int err, more = 0;
+
+	/* A step of the log is never cut in two. */
+	mutex_lock(&s->log);
+	mutex_lock(&s->lock);
+	err = snapprot_ckpt_freeze(&s->core);
+	mutex_unlock(&s->lock);
+	mutex_unlock(&s->log);
+	if (err)
+		return err;
+
+	err = insert_all(s);
+	if (!err && (s->core.flags & SNAPPROT_SUPER_SWEEP)) {
+		more = sweep_some(s);
+		err = more < 0 ? more : 0;
+	}
+	if (err)
+		return err;
+
+	mutex_lock(&s->lock);
+	err = snapprot_ckpt_prepare(&s->core);
+	mutex_unlock(&s->lock);
+	if (!err)
+		err = snapprot_ckpt_write(&s->core);
+	if (err)
+		return err;
+	mutex_lock(&s->lock);
+	err = snapprot_ckpt_finish(&s->core);
+	snapprot_store_publish(s);
+	mutex_unlock(&s->lock);
+	return err ? err : more;
+}
+
+/**
+ * snapprot_ckpt_run() - one checkpoint
+ * @s: the store
+ *
+ * Context: sleeps; store_sem held for reading, or the store is the caller's
+ * alone. Return: 1 if there is more to sweep, 0, or an error, after which the
+ * store is broken and the fault has been raised.
+ */
+int snapprot_ckpt_run(struct snapprot_store *s)
+{
+	int err;
+
+	mutex_lock(&s->ckpt);
+	err = READ_ONCE(s->failed) ? -EIO : ckpt_locked(s);
+	if (err < 0 && !READ_ONCE(s->failed))
+		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
+	mutex_unlock(&s->ckpt);
+	return err;
+}
+
+void snapprot_ckpt_work(struct work_struct *work)
+{
+	struct snapprot_store *s = container_of(work, struct snapprot_store,
+						ckpt_work);
+	struct snapprot_volume *vol = s->vol;
+	unsigned int noio = memalloc_noio_save();
+	int more = 0;
+
+	/*
+	 * Not to be waited for: whoever closes the store holds store_sem for
+	 * writing and cancels this work.
+	 */
+	if (down_read_trylock(&vol->store_sem)) {
+		if (vol->store == s && snapprot_store_usable(s))
+			more = snapprot_ckpt_run(s);
+		up_read(&vol->store_sem);
+		snapprot_cow_kick(vol);
+	} else if (!READ_ONCE(s->failed) && !READ_ONCE(s->suspended)) {
+		more = 1;
+	}
+	memalloc_noio_restore(noio);
+	if (more > 0)
+		queue_work(vol->ckpt_wq, &s->ckpt_work);
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The log: a chain of headers, each with the old blocks that it lists.
+ *
+ * A header says where the next one will be, so that place is taken before the
+ * header is written. The superblock says where the first one is. Its number,
+ * the checksum of the header before it and the volume's UUID tell a header from
+ * whatever else may lie at its place.
+ *
+ * A step counts when its header and its old blocks are durable. The writer
+ * waits for that before it begins the next step, so of all the steps on the
+ * disk only the last can be incomplete. Each header says up to which one that
+ * was known, and for what lies behind it replay reads the old blocks too.
+ */
+#include "internal.h"
+
+/* ---- writing ----------------------------------------------------------- */
+
+/* How many more entries fit into memory, in a batch that has a header. */
+static u32 table_room(const struct snapprot_core *core)
+{
+	u32 count = core->active.count;
+	u32 room;
+
+	if (count >= SNAPPROT_LOG_HALF_ENTRIES ||
+	    core->nr_headers >= SNAPPROT_LOG_HALF_HEADERS -
+				SNAPPROT_LOG_RECORD_HEADERS)
+		return 0;
+	room = SNAPPROT_LOG_HALF_ENTRIES - count;
+	if (core->frozen_valid) {
+		u32 both = count + core->frozen.count;
+
+		if (both >= SNAPPROT_LOG_MAX_ENTRIES)
+			return 0;
+		room = snapprot_min(room, SNAPPROT_LOG_MAX_ENTRIES - both);
+	}
+	return snapprot_min(room, SNAPPROT_LOG_ENTRIES);
+}
+
+/* Is there space for @count old blocks and what they entail? */
+static bool space_for(const struct snapprot_core *core, u32 count)
+{
+	return core->nr_free >= (u64)count + 1 + SNAPPROT_LOG_RECORD_BLOCKS +
+				snapprot_space_reserve(core, count);
+}
+
+u32 snapprot_log_room(struct snapprot_core *core)
+{
+	u32 high = table_room(core);
+	u32 low = 0;
+
+	if (core->read_only)
+		return 0;
+	if (space_for(core, high))
+		return high;
+	/* Between @low, which fits or is none, and @high, which does not. */
+	while (high - low > 1) {
+		u32 mid = low + (high - low) / 2;
+
+		if (space_for(core, mid))
+			low = mid;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+bool snapprot_log_full(const struct snapprot_core *core)
+{
+	return core->active.count > SNAPPROT_LOG_HALF_ENTRIES / 2 ||
+	       core->nr_headers > SNAPPROT_LOG_HALF_HEADERS / 2;
+}
+
+static bool headers_full(const struct snapprot_core *core)
+{
+	u32 both = core->nr_headers;
+
+	if (core->frozen_valid)
+		both += core->nr_frozen_headers;
+	return core->nr_headers >= SNAPPROT_LOG_HALF_HEADERS ||
+	       both >= SNAPPROT_LOG_MAX_HEADERS;
+}
+
+int snapprot_log_reserve(struct snapprot_core *core, u32 count, u64 *places)
+{
+	u32 i;
+	int err;
+
+	if (core->read_only)
+		return -EROFS;
+	if (core->log_next)
+		return -EBUSY;
+	if (headers_full(core))
+		return -ENOSPC;
+	if (count) {
+		if (count > table_room(core) || !space_for(core, count))
+			return -ENOSPC;
+	} else if (core->nr_free <= snapprot_space_reserve(core, 0)) {
+		return -ENOSPC;
+	}
+
+	for (i = 0; i < count; i++) {
+		err = snapprot_space_take_data(core, &places[i]);
+		if (err)
+			return err == -ENOSPC ? -EBADMSG : err;
+	}
+	err = snapprot_space_take_data(core, &core->log_next);
+	if (err)
+		return err == -ENOSPC ? -EBADMSG : err;
+	core->log_count = count;
+	return 0;
+}
+
+static void encode_header(struct snapprot_core *core,
+			  struct snapprot_disk_log *l, u32 type, u32 count,
+			  u32 epoch)
+{
+	memset(l, 0, sizeof(*l));
+	snapprot_block_init(l, SNAPPROT_MAGIC_LOG, core->log_block,
+			    core->log_seq, core->uuid);
+	l->type = cpu_to_le16(type);
+	l->count = cpu_to_le16(count);
+	l->epoch = cpu_to_le32(epoch);
+	l->next = cpu_to_le64(core->log_next);
+	l->durable_seq = cpu_to_le64(core->log_seq - 1);
+	l->prev_crc = cpu_to_le32(core->log_prev_crc);
+}
+
+void snapprot_log_encode_batch(struct snapprot_core *core, void *block,
+			       const struct snapprot_entry *entries, u32 count)
+{
+	struct snapprot_disk_log *l = block;
+	u32 i;
+
+	encode_header(core, l, SNAPPROT_LOG_BATCH, count, core->epoch);
+	for (i = 0; i < count; i++)
+		snapprot_entry_encode(&l->entry[i], &entries[i]);
+	snapprot_block_seal(l);
+}
+
+void snapprot_log_encode_record(struct snapprot_core *core, void *block,
+				enum snapprot_log_type type,
+				const struct snapprot_snap *snap)
+{
+	struct snapprot_disk_log *l = block;
+	u32 epoch = type == SNAPPROT_LOG_CREATE ? snap->epoch : core->epoch;
+
+	encode_header(core, l, type, 1, epoch);
+	snapprot_snap_encode(&l->snap, snap);
+	snapprot_block_seal(l);
+}
+
+/* ---- what a step does -------------------------------------------------- */
+
+/* Rules of the entries of a batch, but for whether the places are free. */
+static bool batch_ok(const struct snapprot_core *core,
+		     const struct snapprot_disk_log *l)
+{
+	u32 count = le16_to_cpu(l->count);
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		struct snapprot_entry e;
+
+		snapprot_entry_decode(&e, &l->entry[i]);
+		if (e.block >= core->origin_blocks || e.epoch != core->epoch ||
+		    !snapprot_place_ok(core->blocks, e.place))
+			return false;
+	}
+	return le32_to_cpu(l->epoch) == core->epoch;
+}
+
+/* Entries of a batch into memory; false if one is there already. */
+static bool batch_apply(struct snapprot_core *core,
+			const struct snapprot_disk_log *l)
+{
+	u32 count = le16_to_cpu(l->count);
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		struct snapprot_entry e, old;
+
+		snapprot_entry_decode(&e, &l->entry[i]);
+		if (snapprot_memtable_find(&core->active, e.block, e.epoch,
+					   &old) ||
+		    snapprot_memtable_add(&core->active, &e))
+			return false;
+	}
+	return true;
+}
+
+static bool record_apply(struct snapprot_core *core,
+			 const struct snapprot_disk_log *l)
+{
+	u32 epoch = le32_to_cpu(l->epoch);
+	struct snapprot_snap snap;
+
+	snapprot_snap_decode(&snap, &l->snap);
+	if (le16_to_cpu(l->type) == SNAPPROT_LOG_CREATE) {
+		if (snap.epoch != epoch || epoch <= core->epoch ||
+		    !snapprot_snap_add(core, &snap))
+			return false;
+		core->epoch = epoch;
+		return true;
+	}
+	if (epoch != core->epoch || !snapprot_snap_remove(core, &snap))
+		return false;
+	snapprot_sweep_start(core);
+	return true;
+}
+
+/* Take over a step, and stand before the next one. */
+static bool step_apply(struct snapprot_core *core,
+		       const struct snapprot_disk_log *l)
+{
+	if (core->nr_headers >= SNAPPROT_LOG_MAX_HEADERS)
+		return false;
+	if (le16_to_cpu(l->type) == SNAPPROT_LOG_BATCH) {
+		if (!batch_ok(core, l) || !batch_apply(core, l))
+			return false;
+	} else if (!record_apply(core, l)) {
+		return false;
+	}
+	core->headers[core->nr_headers++] = core->log_block;
+	core->log_block = le64_to_cpu(l->next);
+	core->log_prev_crc = le32_to_cpu(l->h.crc);
+	core->log_seq++;
+	return true;
+}
+
+int snapprot_log_commit(struct snapprot_core *core, const void *block)
+{
+	const struct snapprot_disk_log *l = block;
+	u32 count = 0;
+
+	if (le16_to_cpu(l->type) == SNAPPROT_LOG_BATCH)
+		count = le16_to_cpu(l->count);
+	if (!core->log_next || count != core->log_count ||
+	    le64_to_cpu(l->next) != core->log_next ||
+	    le64_to_cpu(l->h.seq) != core->log_seq)
+		return -EINVAL;
+	if (!step_apply(core, l))
+		return -EINVAL;
+	core->log_next = 0;
+	core->log_count = 0;
+	return 0;
+}
+
+/* ---- replay ------------------------------------------------------------ */
+
+/*
+ * Is this the header that has to follow @prev_crc? If not, the log ends here,
+ * which is no error.
+ */
+static bool header_follows(const struct snapprot_core *core,
+			   const struct snapprot_disk_log *l, u64 place,
+			   u64 seq, u32 prev_crc)
+{
+	return !snapprot_block_verify(l, SNAPPROT_MAGIC_LOG, place) &&
+	       le64_to_cpu(l->h.seq) == seq &&
+	       le32_to_cpu(l->prev_crc) == prev_crc &&
+	       !memcmp(l->h.uuid, core->uuid, sizeof(core->uuid));
+}
+
+/* Did all of a step reach the disk? 1 yes, 0 no, or an error. */
+static int step_complete(struct snapprot_core *core,
+			 const struct snapprot_disk_log *l)
+{
+	/* Not in use by anybody until the log is replayed. */
+	void *data = core->super_next;
+	u32 count = le16_to_cpu(l->count);
+	struct snapprot_env *env = core->env;
+	u32 i;
+	int err;
+
+	if (le16_to_cpu(l->type) != SNAPPROT_LOG_BATCH)
+		return 1;
+	for (i = 0; i < count; i++) {
+		u64 place = le64_to_cpu(l->entry[i].place);
+
+		if (!snapprot_place_ok(core->blocks, place))
+			return -EBADMSG;
+		err = env->ops->read(env, place, 1, data);
+		if (err)
+			return err;
+		if (snapprot_data_crc(data) != le32_to_cpu(l->entry[i].crc))
+			return 0;
+	}
+	return 1;
+}
+
+/* Replay one step that counts; whatever is wrong with it is corruption. */
+static int step_replay(struct snapprot_core *core,
+		       const struct snapprot_disk_log *l)
+{
+	u32 i;
+	int err;
+
+	if (le64_to_cpu(l->durable_seq) >= core->log_seq)
+		return -EBADMSG;
+	if (le16_to_cpu(l->type) == SNAPPROT_LOG_BATCH) {
+		for (i = 0; i < le16_to_cpu(l->count); i++) {
+			u64 place = le64_to_cpu(l->entry[i].place);
+
+			err = snapprot_space_mark(core, place);
+			if (err)
+				return err;
+		}
+	}
+	err = snapprot_space_mark(core, le64_to_cpu(l->next));
+	if (err)
+		return err;
+	return step_apply(core, l) ? 0 : -EBADMSG;
+}
+
+/*
+ * Read the log that follows the superblock into memory. One header is looked
+ * ahead, for it may vouch for the one before; where none does, the old blocks
+ * have to speak for themselves.
+ */
+int snapprot_log_replay(struct snapprot_core *core)
+{
+	struct snapprot_disk_log *this = core->scratch;
+	struct snapprot_disk_log *ahead = core->scratch + SNAPPROT_BLOCK_SIZE;
+	struct snapprot_env *env = core->env;
+	bool follows;
+	int err;
+
+	err = snapprot_space_mark(core, core->log_block);
+	if (err)
+		return err;
+	err = env->ops->read(env, core->log_block, 1, this);
+	if (err)
+		return err;
+	follows = header_follows(core, this, core->log_block, core->log_seq,
+				 core->log_prev_crc);
+	while (follows) {
+		u64 next = le64_to_cpu(this->next);
+		struct snapprot_disk_log *swap = this;
+
+		if (!snapprot_place_ok(core->blocks, next))
+			return -EBADMSG;
+		err = env->ops->read(env, next, 1, ahead);
+		if (err)
+			return err;
+		follows = header_follows(core, ahead, next, core->log_seq + 1,
+					 le32_to_cpu(this->h.crc));
+		if (!follows ||
+		    le64_to_cpu(ahead->durable_seq) < core->log_seq) {
+			err = step_complete(core, this);
+			if (err <= 0)
+				return err;
+		}
+		err = step_replay(core, this);
+		if (err)
+			return err;
+		this = ahead;
+		ahead = swap;
+	}
+	return 0;
+}

@@ -1,0 +1,712 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: where a write goes
+ *
+ * map() lets a write pass if nothing is to be protected, or if the bit of
+ * every block that it touches is set; it takes no lock and allocates nothing.
+ * Anything else is queued for the volume's worker, which is the only one that
+ * preserves:
+ *
+ *   collect   blocks whose old data is not in the store go into a batch, with
+ *             the writes that wait for it
+ *   read      the old data, from the origin
+ *   write     header and data as one step of the log, then one flush (or FUA)
+ *   commit    the entries count: reads of snapshots find them
+ *   wait      for reads of the origin that began before that
+ *   bits      are set, and the writes go
+ *
+ * While one batch is written the next one is collected and read, so whatever
+ * came in the meantime shares a flush.
+ *
+ * A crash before the flush leaves a step that recovery drops or keeps whole;
+ * no write of the batch has gone to the origin. A crash after it finds the
+ * old data. A failure anywhere sets no bit and releases no write.
+ *
+ * Holding vol->writes stands for "a write is on its way to the origin". The
+ * decision to let one pass is taken with it held, so that freezing it (a new
+ * snapshot) leaves no decision of the old epoch behind.
+ */
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "snapprot.h"
+
+enum verdict {
+	ISSUED,		/* gone, one way or the other */
+	QUEUED,		/* waits for a batch */
+	LATER,		/* something of ours will look at it again */
+	HELD,		/* until something happens that may never happen */
+};
+
+static struct snapprot_bio *to_snapprot_bio(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct snapprot_bio));
+}
+
+static u64 first_block(const struct bio *bio)
+{
+	return bio->bi_iter.bi_sector >> (SNAPPROT_BLOCK_SHIFT - SECTOR_SHIFT);
+}
+
+static u64 last_block(const struct bio *bio)
+{
+	return (bio_end_sector(bio) - 1) >>
+		(SNAPPROT_BLOCK_SHIFT - SECTOR_SHIFT);
+}
+
+/* May this write go now? If so vol->writes is held for it. */
+static bool may_pass(struct snapprot_volume *vol, struct bio *bio)
+{
+	enum snapprot_gate gate;
+
+	if (!percpu_ref_tryget_live(&vol->writes))
+		return false;
+	gate = READ_ONCE(vol->gate);
+	if (gate == SNAPPROT_GATE_PASS ||
+	    (gate == SNAPPROT_GATE_COW &&
+	     snapprot_bits_test(vol->bits, first_block(bio),
+				last_block(bio)))) {
+		to_snapprot_bio(bio)->counted = true;
+		return true;
+	}
+	percpu_ref_put(&vol->writes);
+	return false;
+}
+
+/**
+ * snapprot_cow_map() - map a bio of the live volume
+ * @vol: the volume
+ * @bio: what to map
+ *
+ * Context: as dm_target.map. Return: DM_MAPIO_*.
+ */
+int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio)
+{
+	struct snapprot_bio *sb = to_snapprot_bio(bio);
+	unsigned long flags;
+
+	sb->counted = false;
+	sb->is_write = op_is_write(bio_op(bio)) && bio_sectors(bio);
+	if (sb->is_write) {
+		unsigned int room = SNAPPROT_MAX_BIO_SECTORS -
+			(bio->bi_iter.bi_sector &
+			 (SNAPPROT_MAX_BIO_SECTORS - 1));
+
+		/* Of discards: others have been split already. */
+		if (bio_sectors(bio) > room)
+			dm_accept_partial_bio(bio, room);
+		if (may_pass(vol, bio))
+			goto remap;
+	} else if (READ_ONCE(vol->gate) != SNAPPROT_GATE_FAIL) {
+		goto remap;
+	}
+	if (READ_ONCE(vol->gate) == SNAPPROT_GATE_FAIL &&
+	    !READ_ONCE(vol->queue_on_fault))
+		return DM_MAPIO_KILL;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	bio_list_add(&vol->deferred, bio);
+	vol->nr_held++;
+	spin_unlock_irqrestore(&vol->lock, flags);
+	snapprot_cow_kick(vol);
+	return DM_MAPIO_SUBMITTED;
+
+remap:
+	bio_set_dev(bio, vol->origin_bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+void snapprot_cow_endio(struct snapprot_volume *vol, struct bio *bio)
+{
+	struct snapprot_bio *sb = to_snapprot_bio(bio);
+
+	if (sb->counted) {
+		sb->counted = false;
+		percpu_ref_put(&vol->writes);
+	}
+}
+
+void snapprot_cow_kick(struct snapprot_volume *vol)
+{
+	queue_work(vol->cow_wq, &vol->cow_work);
+}
+
+static void unhold(struct snapprot_volume *vol)
+{
+	spin_lock_irq(&vol->lock);
+	vol->nr_held--;
+	spin_unlock_irq(&vol->lock);
+}
+
+static void issue(struct snapprot_volume *vol, struct bio *bio)
+{
+	unhold(vol);
+	bio_set_dev(bio, vol->origin_bdev);
+	submit_bio_noacct(bio);
+}
+
+static void end_held(struct snapprot_volume *vol, struct bio *bio,
+		     blk_status_t status)
+{
+	unhold(vol);
+	bio->bi_status = status;
+	bio_endio(bio);
+}
+
+/* ---- collecting ---------------------------------------------------------- */
+
+static struct snapprot_batch_entry *inflight_find(struct snapprot_volume *vol,
+						  u64 block)
+{
+	struct snapprot_batch_entry *e;
+
+	hash_for_each_possible(vol->inflight, e, node, block)
+		if (e->block == block)
+			return e;
+	return NULL;
+}
+
+static bool in_batch(const struct snapprot_batch *b,
+		     const struct snapprot_batch_entry *e)
+{
+	return b && e >= b->entry && e < b->entry + SNAPPROT_BATCH_BLOCKS;
+}
+
+static void batch_reset(struct snapprot_batch *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->count; i++)
+		hash_del(&b->entry[i].node);
+	b->count = 0;
+	b->io = NULL;
+}
+
+/*
+ * Preserved already, although the bit says nothing? Only asked while the bits
+ * are not complete: after the store was opened, or when memory was short.
+ */
+static int known_preserved(struct snapprot_volume *vol,
+			   struct snapprot_store *s, u64 block)
+{
+	struct snapprot_entry found;
+	int ret;
+
+	if (vol->bits->complete)
+		return 0;
+	mutex_lock(&s->lock);
+	ret = snapprot_lookup(&s->core, block, s->core.epoch, &found);
+	if (ret > 0)
+		snapprot_bits_set(vol->bits, block);
+	mutex_unlock(&s->lock);
+	return ret;
+}
+
+/*
+ * Put the blocks of a write that are to be preserved into the batch, and the
+ * write on the list of the last batch that it depends on.
+ */
+static enum verdict collect(struct snapprot_volume *vol,
+			    struct snapprot_store *s, struct bio *bio,
+			    unsigned int limit)
+{
+	struct snapprot_batch *b = vol->filling, *waits_for = NULL;
+	u64 block, last = last_block(bio);
+
+	for (block = first_block(bio); block <= last; block++) {
+		struct snapprot_batch_entry *e;
+		int ret;
+
+		if (snapprot_bits_test(vol->bits, block, block))
+			continue;
+		e = inflight_find(vol, block);
+		if (e) {
+			if (in_batch(b, e))
+				waits_for = b;
+			else if (!waits_for)
+				waits_for = vol->writing;
+			continue;
+		}
+		ret = known_preserved(vol, s, block);
+		if (ret > 0)
+			continue;
+		if (ret < 0) {
+			snapprot_store_broken(s, ret, SNAPPROT_FAULT_STORE_IO);
+			return LATER;
+		}
+		if (b->count >= limit)
+			return LATER;
+		e = &b->entry[b->count++];
+		e->block = block;
+		hash_add(vol->inflight, &e->node, block);
+		waits_for = b;
+	}
+	if (!waits_for) {
+		/* All of it is preserved, the index says. */
+		if (!may_pass(vol, bio))
+			return LATER;
+		issue(vol, bio);
+		return ISSUED;
+	}
+	bio_list_add(&waits_for->bios, bio);
+	return QUEUED;
+}
+
+/* ---- one batch -------------------------------------------------------------- */
+
+static void batch_read(struct snapprot_volume *vol, struct snapprot_batch *b)
+{
+	struct blk_plug plug;
+	unsigned int i, n;
+
+	b->io = snapprot_io_set_new(&vol->origin_dev);
+	blk_start_plug(&plug);
+	for (i = 0; i < b->count; i += n) {
+		n = 1;
+		while (i + n < b->count &&
+		       b->entry[i + n].block == b->entry[i].block + n)
+			n++;
+		snapprot_io_add(b->io, REQ_OP_READ, b->entry[i].block,
+				b->pages + i, n);
+	}
+	blk_finish_plug(&plug);
+}
+
+/* Submit header and data of a batch that has its places. */
+static void batch_submit(struct snapprot_store *s, struct snapprot_batch *b,
+			 u64 header)
+{
+	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
+	struct blk_plug plug;
+	struct page *pages[SNAPPROT_BATCH_BLOCKS + 1];
+	unsigned int i, n;
+	bool alone;
+
+	/*
+	 * Small and in one piece: the device makes it durable as it writes.
+	 * Larger ones would be split, and flushed in each of their pieces.
+	 */
+	alone = b->count <= 8 && s->places[b->count - 1] == header + b->count;
+	if (alone)
+		opf |= REQ_FUA;
+	pages[0] = s->page;
+	memcpy(pages + 1, b->pages, b->count * sizeof(*pages));
+
+	b->io = snapprot_io_set_new(&s->dev);
+	blk_start_plug(&plug);
+	n = 1;
+	while (n <= b->count && s->places[n - 1] == header + n)
+		n++;
+	snapprot_io_add(b->io, opf, header, pages, n);
+	for (i = n - 1; i < b->count; i += n) {
+		n = 1;
+		while (i + n < b->count &&
+		       s->places[i + n] == s->places[i] + n)
+			n++;
+		snapprot_io_add(b->io, opf, s->places[i], b->pages + i, n);
+	}
+	blk_finish_plug(&plug);
+	b->durable = alone;
+}
+
+/*
+ * The old data is here: take places, and write. On success store->log stays
+ * held until batch_finish().
+ */
+static int batch_write(struct snapprot_volume *vol, struct snapprot_store *s,
+		       struct snapprot_batch *b)
+{
+	unsigned int i;
+	u64 header;
+	int err;
+
+	mutex_lock(&s->log);
+	mutex_lock(&s->lock);
+	err = snapprot_store_usable(s) ?
+		snapprot_log_reserve(&s->core, b->count, s->places) : -EIO;
+	if (err) {
+		mutex_unlock(&s->lock);
+		mutex_unlock(&s->log);
+		return err;
+	}
+	for (i = 0; i < b->count; i++) {
+		b->core[i].block = b->entry[i].block;
+		b->core[i].place = s->places[i];
+		b->core[i].epoch = s->core.epoch;
+		b->core[i].crc = snapprot_data_crc(page_address(b->pages[i]));
+	}
+	header = s->core.log_block;
+	snapprot_log_encode_batch(&s->core, page_address(s->page), b->core,
+				  b->count);
+	mutex_unlock(&s->lock);
+	batch_submit(s, b, header);
+	return 0;
+}
+
+static int batch_commit(struct snapprot_volume *vol, struct snapprot_store *s,
+			struct snapprot_batch *b)
+{
+	unsigned int i;
+	int err;
+
+	mutex_lock(&s->lock);
+	err = snapprot_log_commit(&s->core, page_address(s->page));
+	snapprot_store_publish(s);
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+
+	/* Readers that looked before the commit are still at the origin. */
+	for (i = 0; i < b->count; i++)
+		snapprot_view_wait(vol, b->entry[i].block, b->entry[i].block);
+
+	mutex_lock(&s->lock);
+	for (i = 0; i < b->count; i++)
+		snapprot_bits_set(vol->bits, b->entry[i].block);
+	mutex_unlock(&s->lock);
+	return 0;
+}
+
+/* Give the batch's writes back to the list; whoever takes them looks anew. */
+static void batch_release(struct snapprot_volume *vol, struct snapprot_batch *b)
+{
+	spin_lock_irq(&vol->lock);
+	bio_list_merge_head(&vol->deferred, &b->bios);
+	spin_unlock_irq(&vol->lock);
+	bio_list_init(&b->bios);
+	batch_reset(b);
+}
+
+/* Wait for the batch that is written; drops store->log. */
+static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s)
+{
+	struct snapprot_batch *b = vol->writing;
+	bool full;
+	int err;
+
+	err = snapprot_io_wait(b->io);
+	if (!err && !b->durable) {
+		b->io = snapprot_io_set_new(&s->dev);
+		snapprot_io_flush(b->io);
+		err = snapprot_io_wait(b->io);
+	}
+	if (!err)
+		err = batch_commit(vol, s, b);
+	if (err)
+		snapprot_store_broken(s, err, SNAPPROT_FAULT_COW_WRITE);
+	full = snapprot_log_full(&s->core);
+	mutex_unlock(&s->log);
+	vol->writing = NULL;
+	batch_release(vol, b);
+	if (!err && full)
+		snapprot_ckpt_queue(s);
+}
+
+/* ---- the worker --------------------------------------------------------------- */
+
+/*
+ * How many blocks the next batch may have. Where a checkpoint would give
+ * more, it is made here and now: somebody waits for it.
+ */
+static unsigned int batch_limit(struct snapprot_volume *vol,
+				struct snapprot_store *s)
+{
+	unsigned int room, taken = vol->writing ? vol->writing->count : 0;
+	bool could_help;
+	int more = 1;
+
+	for (;;) {
+		mutex_lock(&s->lock);
+		room = snapprot_log_room(&s->core);
+		could_help = more > 0 || s->core.nr_freed ||
+			     (s->core.flags & SNAPPROT_SUPER_SWEEP);
+		mutex_unlock(&s->lock);
+		if (vol->writing)
+			return room > taken ? room - taken : 0;
+		if (room || !could_help || READ_ONCE(s->failed))
+			return room;
+		more = snapprot_ckpt_run(s);
+		if (more < 0)
+			return 0;
+	}
+}
+
+static enum verdict look_at_write(struct snapprot_volume *vol,
+				  struct snapprot_store *s, struct bio *bio,
+				  unsigned int *limit)
+{
+	if (may_pass(vol, bio)) {
+		issue(vol, bio);
+		return ISSUED;
+	}
+	switch (READ_ONCE(vol->gate)) {
+	case SNAPPROT_GATE_FAIL:
+		if (READ_ONCE(vol->queue_on_fault))
+			return HELD;
+		end_held(vol, bio, BLK_STS_IOERR);
+		return ISSUED;
+	case SNAPPROT_GATE_HOLD:
+		return HELD;
+	case SNAPPROT_GATE_PASS:
+		return LATER;	/* frozen: the thaw looks again */
+	case SNAPPROT_GATE_COW:
+		break;
+	}
+	/* The fault's work is on its way, and will look again. */
+	if (READ_ONCE(vol->raised))
+		return LATER;
+	if (!snapprot_store_usable(s))
+		return HELD;
+	if (*limit == UINT_MAX) {
+		*limit = batch_limit(vol, s);
+		if (!*limit && !vol->writing && !READ_ONCE(s->failed))
+			snapprot_fault_space_out(vol);
+		else if (*limit)
+			snapprot_fault_space_back(vol);
+	}
+	if (!*limit)
+		return vol->writing ? LATER : HELD;
+	return collect(vol, s, bio, min(*limit, SNAPPROT_BATCH_BLOCKS));
+}
+
+static enum verdict look_at(struct snapprot_volume *vol,
+			    struct snapprot_store *s, struct bio *bio,
+			    unsigned int *limit)
+{
+	if (to_snapprot_bio(bio)->is_write)
+		return look_at_write(vol, s, bio, limit);
+	if (READ_ONCE(vol->gate) != SNAPPROT_GATE_FAIL) {
+		issue(vol, bio);
+		return ISSUED;
+	}
+	if (READ_ONCE(vol->queue_on_fault))
+		return HELD;
+	end_held(vol, bio, BLK_STS_IOERR);
+	return ISSUED;
+}
+
+/*
+ * Look at everything that waits. Return: something of it has moved, so that
+ * another look is worth it.
+ */
+static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s)
+{
+	unsigned int limit = UINT_MAX;
+	struct bio_list todo, kept;
+	bool moved = false, suspending, noflush;
+	struct bio *bio;
+
+	bio_list_init(&kept);
+	spin_lock_irq(&vol->lock);
+	todo = vol->deferred;
+	bio_list_init(&vol->deferred);
+	suspending = vol->suspending;
+	noflush = vol->noflush;
+	spin_unlock_irq(&vol->lock);
+
+	while ((bio = bio_list_pop(&todo))) {
+		switch (look_at(vol, s, bio, &limit)) {
+		case ISSUED:
+		case QUEUED:
+			moved = true;
+			break;
+		case HELD:
+			if (suspending) {
+				end_held(vol, bio, noflush ?
+					 BLK_STS_DM_REQUEUE : BLK_STS_IOERR);
+				break;
+			}
+			fallthrough;
+		case LATER:
+			bio_list_add(&kept, bio);
+			break;
+		}
+	}
+	spin_lock_irq(&vol->lock);
+	bio_list_merge_head(&vol->deferred, &kept);
+	spin_unlock_irq(&vol->lock);
+	return moved;
+}
+
+/* The batch is read: write it. False if that was not to be. */
+static bool read_and_write(struct snapprot_volume *vol,
+			   struct snapprot_store *s, struct snapprot_batch *b)
+{
+	int err = snapprot_io_wait(b->io);
+
+	if (err) {
+		snapprot_fault_raise(vol, SNAPPROT_FAULT_COW_READ, err);
+		return false;
+	}
+	err = batch_write(vol, s, b);
+	if (err == -ENOSPC && ++b->refused < 3)
+		return false;	/* a record has taken the room: look again */
+	b->refused = 0;
+	if (err && !READ_ONCE(s->failed))
+		snapprot_store_broken(s, err == -ENOSPC ? -ENOTRECOVERABLE :
+				      err, SNAPPROT_FAULT_COW_WRITE);
+	return !err;
+}
+
+static void free_old_bits(struct snapprot_volume *vol)
+{
+	struct snapprot_bits *b, *next;
+
+	spin_lock_irq(&vol->lock);
+	b = vol->old_bits;
+	vol->old_bits = NULL;
+	spin_unlock_irq(&vol->lock);
+	for (; b; b = next) {
+		next = b->next;
+		snapprot_bits_free(b);
+	}
+}
+
+/* One round: collect and read a batch while the one before it is written. */
+static bool cow_round(struct snapprot_volume *vol)
+{
+	struct snapprot_store *s = vol->store;
+	struct snapprot_batch *b = vol->filling;
+	struct blk_plug plug;
+	bool moved;
+
+	free_old_bits(vol);
+	blk_start_plug(&plug);
+	moved = look_at_all(vol, s);
+	blk_finish_plug(&plug);
+	if (b->count)
+		batch_read(vol, b);
+	if (vol->writing) {
+		batch_finish(vol, s);
+		moved = true;
+	}
+	if (!b->count)
+		return moved;
+
+	if (!read_and_write(vol, s, b)) {
+		batch_release(vol, b);
+		return true;
+	}
+	vol->writing = b;
+	vol->filling = b == vol->batch[0] ? vol->batch[1] : vol->batch[0];
+	return true;
+}
+
+void snapprot_cow_work(struct work_struct *work)
+{
+	struct snapprot_volume *vol = container_of(work, struct snapprot_volume,
+						   cow_work);
+	unsigned int noio = memalloc_noio_save();
+	bool again;
+
+	do {
+		down_read(&vol->store_sem);
+		do {
+			again = cow_round(vol);
+		} while (again && !rwsem_is_contended(&vol->store_sem));
+		if (vol->writing)
+			batch_finish(vol, vol->store);
+		up_read(&vol->store_sem);
+		cond_resched();
+	} while (again);
+	memalloc_noio_restore(noio);
+}
+
+/* ---- freezing ------------------------------------------------------------------- */
+
+static void writes_gone(struct percpu_ref *ref)
+{
+	complete(&container_of(ref, struct snapprot_volume, writes)->writes_gone);
+}
+
+/**
+ * snapprot_cow_freeze() - let the writes in flight end, start no other
+ * @vol: the volume
+ *
+ * Context: sleeps for as long as the origin takes. One caller at a time
+ * (volume->admin).
+ */
+void snapprot_cow_freeze(struct snapprot_volume *vol)
+{
+	reinit_completion(&vol->writes_gone);
+	percpu_ref_kill(&vol->writes);
+	wait_for_completion(&vol->writes_gone);
+}
+
+void snapprot_cow_thaw(struct snapprot_volume *vol)
+{
+	percpu_ref_reinit(&vol->writes);
+	snapprot_cow_kick(vol);
+}
+
+void snapprot_cow_drain(struct snapprot_volume *vol)
+{
+	flush_work(&vol->cow_work);
+	snapprot_io_dev_drain(&vol->origin_dev);
+}
+
+static void batch_free(struct snapprot_batch *b)
+{
+	unsigned int i;
+
+	if (!b)
+		return;
+	for (i = 0; i < SNAPPROT_BATCH_BLOCKS; i++)
+		if (b->pages[i])
+			put_page(b->pages[i]);
+	kvfree(b);
+}
+
+static struct snapprot_batch *batch_new(void)
+{
+	struct snapprot_batch *b = kvzalloc(sizeof(*b), GFP_KERNEL);
+	unsigned int i;
+
+	if (!b)
+		return NULL;
+	bio_list_init(&b->bios);
+	for (i = 0; i < SNAPPROT_BATCH_BLOCKS; i++) {
+		b->pages[i] = alloc_page(GFP_KERNEL);
+		if (!b->pages[i]) {
+			batch_free(b);
+			return NULL;
+		}
+	}
+	return b;
+}
+
+int snapprot_cow_init(struct snapprot_volume *vol)
+{
+	unsigned int i;
+
+	bio_list_init(&vol->deferred);
+	hash_init(vol->inflight);
+	init_completion(&vol->writes_gone);
+	snapprot_io_dev_init(&vol->origin_dev, NULL, 0);
+	INIT_WORK(&vol->cow_work, snapprot_cow_work);
+	vol->bits = snapprot_bits_new(false);
+	if (!vol->bits)
+		return -ENOMEM;
+	for (i = 0; i < SNAPPROT_NR_BATCHES; i++) {
+		vol->batch[i] = batch_new();
+		if (!vol->batch[i])
+			return -ENOMEM;
+	}
+	vol->filling = vol->batch[0];
+	return percpu_ref_init(&vol->writes, writes_gone,
+			       PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
+}
+
+void snapprot_cow_exit(struct snapprot_volume *vol)
+{
+	unsigned int i;
+
+	if (vol->writes.data) {
+		snapprot_cow_freeze(vol);
+		percpu_ref_exit(&vol->writes);
+	}
+	for (i = 0; i < SNAPPROT_NR_BATCHES; i++)
+		batch_free(vol->batch[i]);
+	free_old_bits(vol);
+	snapprot_bits_free(vol->bits);
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * I/O that somebody waits for, but not for ever.
+ *
+ * A device that hangs must not take the live volume with it, so a waiter may
+ * give up: it gets -ETIMEDOUT, and the set of bios lives on until the last of
+ * them ends. Pages are held by reference for as long as a bio points to them.
+ * snapprot_io_dev.inflight tells whether anything that was given up may still
+ * land; a store is not opened again before that.
+ */
+#include <linux/mempool.h>
+#include <linux/slab.h>
+
+#include "snapprot.h"
+
+#define MIN_SETS	16
+#define MIN_BIOS	64
+
+struct snapprot_io_set {
+	struct snapprot_io_dev *dev;
+	struct kref ref;		/* the waiter, and each bio */
+	atomic_t pending;		/* bios, and the waiter until it waits */
+	int error;			/* the first, set once */
+	struct completion done;
+};
+
+static mempool_t *set_pool;
+static struct bio_set bio_pool;
+
+void snapprot_io_dev_init(struct snapprot_io_dev *d, struct block_device *bdev,
+			  unsigned int seconds)
+{
+	d->bdev = bdev;
+	d->timeout = seconds * (unsigned long)HZ;
+	atomic_set(&d->inflight, 0);
+	init_waitqueue_head(&d->idle);
+}
+
+void snapprot_io_dev_drain(struct snapprot_io_dev *d)
+{
+	wait_event(d->idle, !atomic_read(&d->inflight));
+	/* The last one may still hold the lock, see dev_done(). */
+	spin_lock_irq(&d->idle.lock);
+	spin_unlock_irq(&d->idle.lock);
+}
+
+static void set_release(struct kref *ref)
+{
+	mempool_free(container_of(ref, struct snapprot_io_set, ref), set_pool);
+}
+
+struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d)
+{
+	struct snapprot_io_set *set = mempool_alloc(set_pool, GFP_NOIO);
+
+	memset(set, 0, sizeof(*set));
+	set->dev = d;
+	kref_init(&set->ref);
+	atomic_set(&set->pending, 1);
+	init_completion(&set->done);
+	return set;
+}
+
+/*
+ * Whoever waits for the device to be idle frees it. So the last one down
+ * counts and wakes under the lock of the wait queue, which the waiter takes
+ * as well before it believes the count.
+ */
+static void dev_done(struct snapprot_io_dev *d)
+{
+	unsigned long flags;
+
+	if (atomic_add_unless(&d->inflight, -1, 1))
+		return;
+	spin_lock_irqsave(&d->idle.lock, flags);
+	if (atomic_dec_and_test(&d->inflight))
+		wake_up_locked(&d->idle);
+	spin_unlock_irqrestore(&d->idle.lock, flags);
+}
+
+static void set_endio(struct bio *bio)
+{
+	struct snapprot_io_set *set = bio->bi_private;
+	struct snapprot_io_dev *d = set->dev;
+	struct bio_vec *bv;
+	struct bvec_iter_all iter;
+
+	if (bio->bi_status)
+		cmpxchg(&set->error, 0, blk_status_to_errno(bio->bi_status));
+	bio_for_each_segment_all(bv, bio, iter)
+		put_page(bv->bv_page);
+	bio_put(bio);
+	if (atomic_dec_and_test(&set->pending))
+		complete(&set->done);
+	kref_put(&set->ref, set_release);
+	dev_done(d);
+}
+
+static struct bio *set_bio(struct snapprot_io_set *set, blk_opf_t opf,
+			   unsigned int vecs, sector_t sector)
+{
+	struct bio *bio = bio_alloc_bioset(set->dev->bdev, vecs, opf, GFP_NOIO,
+					   &bio_pool);
+
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_private = set;
+	bio->bi_end_io = set_endio;
+	kref_get(&set->ref);
+	atomic_inc(&set->pending);
+	atomic_inc(&set->dev->inflight);
+	return bio;
+}
+
+int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
+			    sector_t sector, struct page **pages,
+			    unsigned int count, unsigned int last_bytes)
+{
+	while (count) {
+		unsigned int n = min(count, (unsigned int)BIO_MAX_VECS);
+		struct bio *bio = set_bio(set, opf, n, sector);
+		unsigned int i;
+
+		for (i = 0; i < n; i++) {
+			unsigned int len = i == count - 1 ?
+				last_bytes : SNAPPROT_BLOCK_SIZE;
+
+			get_page(pages[i]);
+			__bio_add_page(bio, pages[i], len, 0);
+		}
+		sector += n * SNAPPROT_SECTORS_PER_BLOCK;
+		pages += n;
+		count -= n;
+		submit_bio_noacct(bio);
+	}
+	return 0;
+}
+
+int snapprot_io_add(struct snapprot_io_set *set, blk_opf_t opf, u64 block,
+		    struct page **pages, unsigned int count)
+{
+	return snapprot_io_add_sectors(set, opf,
+				       block * SNAPPROT_SECTORS_PER_BLOCK,
+				       pages, count, SNAPPROT_BLOCK_SIZE);
+}
+
+int snapprot_io_flush(struct snapprot_io_set *set)
+{
+	submit_bio_noacct(set_bio(set, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC,
+				  0, 0));
+	return 0;
+}
+
+int snapprot_io_wait(struct snapprot_io_set *set)
+{
+	unsigned long timeout = set->dev->timeout;
+	int err;
+
+	if (atomic_dec_and_test(&set->pending))
+		complete(&set->done);
+	if (!timeout)
+		wait_for_completion_io(&set->done);
+	else if (!wait_for_completion_io_timeout(&set->done, timeout))
+		cmpxchg(&set->error, 0, -ETIMEDOUT);
+	err = READ_ONCE(set->error);
+	kref_put(&set->ref, set_release);
+	return err;
+}
+
+int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,
+		      struct page *page)
+{
+	struct snapprot_io_set *set = snapprot_io_set_new(d);
+
+	snapprot_io_add(set, opf, block, &page, 1);
+	return snapprot_io_wait(set);
+}
+
+int __init snapprot_iohelp_init(void)
+{
+	int err;
+
+	set_pool = mempool_create_kmalloc_pool(MIN_SETS,
+					       sizeof(struct snapprot_io_set));
+	if (!set_pool)
+		return -ENOMEM;
+	err = bioset_init(&bio_pool, MIN_BIOS, 0, BIOSET_NEED_BVECS);
+	if (err)
+		mempool_destroy(set_pool);
+	return err;
+}
+
+void snapprot_iohelp_exit(void)
+{
+	bioset_exit(&bio_pool);
+	mempool_destroy(set_pool);
+}

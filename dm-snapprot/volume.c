@@ -1,0 +1,936 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: the volume
+ *
+ * Origin, store and views are targets of their own, loaded in any order. They
+ * meet here, by the volume's UUID. A target is the volume's from its first
+ * resume ("claimed") until it is destroyed or another table of the same
+ * device takes its place.
+ *
+ * Arrival: the store's generation moves on, then the label's. A crash in
+ * between leaves the store one ahead, which the next arrival accepts. If the
+ * label says that the snapshots are lost, the store learns that in the same
+ * write, and only then the label forgets it.
+ */
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "snapprot.h"
+
+static LIST_HEAD(volumes);
+static LIST_HEAD(devices);
+static DEFINE_MUTEX(snapprot_registry_lock);
+
+/* ---- devices that are taken ---------------------------------------------------- */
+
+struct claimed_device {
+	struct list_head list;
+	struct mapped_device *md;
+	dev_t dev;
+	void *owner;
+};
+
+static int device_check(struct mapped_device *md, dev_t dev)
+{
+	struct claimed_device *c;
+
+	list_for_each_entry(c, &devices, list)
+		if (c->dev == dev && c->md != md)
+			return -EBUSY;
+	return 0;
+}
+
+int snapprot_device_check(struct mapped_device *md, dev_t dev)
+{
+	int err;
+
+	mutex_lock(&snapprot_registry_lock);
+	err = device_check(md, dev);
+	mutex_unlock(&snapprot_registry_lock);
+	return err;
+}
+
+/**
+ * snapprot_device_claim() - a device serves one dm device, in one role
+ * @md: the dm device
+ * @dev: the device it takes
+ * @owner: the target; a second claim of it is its first one
+ *
+ * Context: sleeps. Return: 0, -EBUSY another dm device has it, -ENOMEM.
+ */
+int snapprot_device_claim(struct mapped_device *md, dev_t dev, void *owner)
+{
+	struct claimed_device *c, *new;
+	int err;
+
+	new = kzalloc(sizeof(*new), GFP_NOIO);
+	if (!new)
+		return -ENOMEM;
+	mutex_lock(&snapprot_registry_lock);
+	err = device_check(md, dev);
+	list_for_each_entry(c, &devices, list)
+		if (c->dev == dev && c->owner == owner)
+			goto out;
+	if (err)
+		goto out;
+	new->md = md;
+	new->dev = dev;
+	new->owner = owner;
+	list_add(&new->list, &devices);
+	new = NULL;
+out:
+	mutex_unlock(&snapprot_registry_lock);
+	kfree(new);
+	return err;
+}
+
+void snapprot_device_release(void *owner)
+{
+	struct claimed_device *c, *next;
+
+	mutex_lock(&snapprot_registry_lock);
+	list_for_each_entry_safe(c, next, &devices, list)
+		if (c->owner == owner) {
+			list_del(&c->list);
+			kfree(c);
+		}
+	mutex_unlock(&snapprot_registry_lock);
+}
+
+/* ---- life of a volume ------------------------------------------------------------- */
+
+static void volume_free(struct snapprot_volume *vol)
+{
+	if (vol->fault_wq) {
+		cancel_delayed_work_sync(&vol->grace_work);
+		cancel_delayed_work_sync(&vol->grow_work);
+	}
+	if (vol->cow_wq)
+		destroy_workqueue(vol->cow_wq);
+	if (vol->view_wq)
+		destroy_workqueue(vol->view_wq);
+	if (vol->ckpt_wq)
+		destroy_workqueue(vol->ckpt_wq);
+	if (vol->fault_wq)
+		destroy_workqueue(vol->fault_wq);
+	snapprot_cow_exit(vol);
+	if (vol->label_page)
+		put_page(vol->label_page);
+	kfree(vol->label);
+	kfree(vol);
+}
+
+static int volume_init(struct snapprot_volume *vol)
+{
+	const unsigned int flags = WQ_MEM_RECLAIM;
+	int err;
+
+	kref_init(&vol->ref);
+	mutex_init(&vol->admin);
+	mutex_init(&vol->mutex);
+	init_rwsem(&vol->store_sem);
+	spin_lock_init(&vol->lock);
+	vol->state = SNAPPROT_NOSTORE;
+	vol->grace = SNAPPROT_GRACE_DEFAULT;
+	vol->grow_timeout = SNAPPROT_GROW_TIMEOUT_DEFAULT;
+	INIT_WORK(&vol->fault_work, snapprot_fault_work);
+	INIT_WORK(&vol->full_work, snapprot_full_work);
+	INIT_DELAYED_WORK(&vol->grace_work, snapprot_grace_work);
+	INIT_DELAYED_WORK(&vol->grow_work, snapprot_grow_work);
+	snapprot_view_init(vol);
+	err = snapprot_cow_init(vol);
+	if (err)
+		return err;
+	vol->label = kzalloc(sizeof(*vol->label), GFP_KERNEL);
+	vol->label_page = alloc_page(GFP_KERNEL);
+	vol->cow_wq = alloc_ordered_workqueue("snapprot_cow", flags);
+	vol->view_wq = alloc_ordered_workqueue("snapprot_view", flags);
+	vol->ckpt_wq = alloc_ordered_workqueue("snapprot_ckpt", flags);
+	vol->fault_wq = alloc_ordered_workqueue("snapprot_fault", flags);
+	if (!vol->label || !vol->label_page || !vol->cow_wq ||
+	    !vol->view_wq || !vol->ckpt_wq || !vol->fault_wq)
+		return -ENOMEM;
+	return 0;
+}
+
+static struct snapprot_volume *volume_find(const u8 *uuid)
+{
+	struct snapprot_volume *vol;
+
+	list_for_each_entry(vol, &volumes, list)
+		if (!memcmp(vol->uuid, uuid, sizeof(vol->uuid))) {
+			kref_get(&vol->ref);
+			return vol;
+		}
+	return NULL;
+}
+
+/**
+ * snapprot_volume_get() - the volume with this UUID, made if there is none
+ * @uuid: 16 bytes
+ *
+ * Context: sleeps. Return: a reference, or NULL without memory.
+ */
+struct snapprot_volume *snapprot_volume_get(const u8 *uuid)
+{
+	struct snapprot_volume *vol;
+
+	mutex_lock(&snapprot_registry_lock);
+	vol = volume_find(uuid);
+	if (vol)
+		goto out;
+	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
+	if (!vol)
+		goto out;
+	memcpy(vol->uuid, uuid, sizeof(vol->uuid));
+	snapprot_uuid_format(uuid, vol->name);
+	if (volume_init(vol)) {
+		volume_free(vol);
+		vol = NULL;
+		goto out;
+	}
+	list_add(&vol->list, &volumes);
+out:
+	mutex_unlock(&snapprot_registry_lock);
+	return vol;
+}
+
+static void volume_release(struct kref *ref)
+{
+	struct snapprot_volume *vol = container_of(ref, struct snapprot_volume,
+						   ref);
+
+	list_del(&vol->list);
+	mutex_unlock(&snapprot_registry_lock);
+	volume_free(vol);
+}
+
+void snapprot_volume_put(struct snapprot_volume *vol)
+{
+	kref_put_mutex(&vol->ref, volume_release, &snapprot_registry_lock);
+}
+
+/* ---- state ---------------------------------------------------------------------------- */
+
+void snapprot_volume_set_state(struct snapprot_volume *vol,
+			       enum snapprot_state state)
+{
+	lockdep_assert_held(&vol->mutex);
+	spin_lock_irq(&vol->lock);
+	vol->state = state;
+	spin_unlock_irq(&vol->lock);
+}
+
+void snapprot_volume_set_gate(struct snapprot_volume *vol)
+{
+	static const enum snapprot_gate gates[SNAPPROT_NR_STATES] = {
+		[SNAPPROT_ACTIVE]	= SNAPPROT_GATE_COW,
+		[SNAPPROT_WAITING]	= SNAPPROT_GATE_HOLD,
+		[SNAPPROT_NOSTORE]	= SNAPPROT_GATE_PASS,
+		[SNAPPROT_BLOCKED]	= SNAPPROT_GATE_FAIL,
+	};
+	enum snapprot_gate gate;
+
+	lockdep_assert_held(&vol->mutex);
+	gate = gates[vol->state];
+	if (gate == SNAPPROT_GATE_COW && !vol->nr_valid)
+		gate = SNAPPROT_GATE_PASS;
+	spin_lock_irq(&vol->lock);
+	WRITE_ONCE(vol->gate, gate);
+	spin_unlock_irq(&vol->lock);
+}
+
+void snapprot_volume_kick(struct snapprot_volume *vol)
+{
+	snapprot_cow_kick(vol);
+	snapprot_view_kick(vol);
+}
+
+void snapprot_volume_count(struct snapprot_volume *vol)
+{
+	struct snapprot_store *s = vol->store;
+	u32 valid, all;
+
+	mutex_lock(&s->lock);
+	valid = snapprot_snaps_valid(&s->core);
+	all = s->core.nr_snaps;
+	mutex_unlock(&s->lock);
+	spin_lock_irq(&vol->lock);
+	vol->nr_valid = valid;
+	vol->nr_lost = all - valid;
+	spin_unlock_irq(&vol->lock);
+}
+
+static bool snapshots_possible(struct snapprot_volume *vol)
+{
+	u32 flags = snapprot_label_flags(vol);
+
+	if (!snapprot_label_present(vol))
+		return !vol->lost_here;
+	return (flags & SNAPPROT_LABEL_SNAPSHOTS) &&
+	       !(flags & SNAPPROT_LABEL_LOST);
+}
+
+/* ---- pairing: the store meets the origin -------------------------------------------------- */
+
+/* What the label said when the store was written. */
+struct seen {
+	u64 generation;
+	bool lost;
+	u32 fault;
+	bool protect;
+};
+
+static struct seen look_at_label(struct snapprot_volume *vol)
+{
+	u32 flags = snapprot_label_flags(vol);
+
+	return (struct seen) {
+		.generation = snapprot_label_generation(vol),
+		.lost = (flags & SNAPPROT_LABEL_LOST) || vol->lost_here,
+		.fault = vol->lost_here ? vol->fault :
+			le32_to_cpu(vol->label->lost_fault),
+		.protect = vol->protect,
+	};
+}
+
+/* May this store be believed? Under mutex. */
+static int pair_check(struct snapprot_volume *vol, struct snapprot_store *s)
+{
+	struct snapprot_core *core = &s->core;
+	struct mapped_device *md = dm_table_get_md(vol->origin->ti->table);
+	u64 label;
+
+	if (s->dev.bdev->bd_dev == disk_devt(dm_disk(md)) ||
+	    s->dev.bdev == vol->origin_bdev) {
+		DMERR("%s: the store is on its own origin", vol->name);
+		return -EINVAL;
+	}
+	if (core->origin_sectors != vol->sectors) {
+		DMERR("%s: store is for an origin of %llu sectors, not %llu",
+		      vol->name, core->origin_sectors,
+		      (unsigned long long)vol->sectors);
+		return -EINVAL;
+	}
+	if (!snapprot_label_present(vol))
+		return 0;
+	label = snapprot_label_generation(vol);
+	if (core->generation == label || core->generation == label + 1)
+		return 0;
+	DMERR("%s: %s copy of the store: generation %llu, label %llu",
+	      vol->name, core->generation < label ? "an old" : "a foreign",
+	      core->generation, label);
+	return -ESTALE;
+}
+
+/* Move the store on. Not under mutex. */
+static int pair_store(struct snapprot_store *s, const struct seen *seen,
+		      bool lose)
+{
+	u32 flags = s->core.flags, epoch = s->core.lost_epoch;
+	u32 fault = s->core.lost_fault;
+
+	if (seen->protect)
+		flags |= SNAPPROT_SUPER_PROTECTED;
+	if (lose) {
+		epoch = s->core.epoch;
+		fault = seen->fault;
+		flags |= SNAPPROT_SUPER_SWEEP;
+	}
+	return snapprot_store_rewrite(s, s->core.generation + 1, flags, epoch,
+				      fault);
+}
+
+/* The store was moved on; now the label, and the volume. Under mutex. */
+static int pair_finish(struct snapprot_volume *vol, struct snapprot_store *s,
+		       enum snapprot_input input)
+{
+	struct snapprot_situation now;
+	struct snapprot_outcome out;
+	struct snapprot_bits *bits = snapprot_bits_new(false);
+	u32 set = vol->protect ? SNAPPROT_LABEL_PROTECTED : 0;
+	u32 clear = SNAPPROT_LABEL_LOST;
+	int err;
+
+	if (!bits)
+		return -ENOMEM;
+	down_write(&vol->store_sem);
+	vol->store = s;
+	vol->attached = true;
+	swap(vol->bits, bits);
+	snapprot_volume_count(vol);
+	up_write(&vol->store_sem);
+	snapprot_bits_retire(vol, bits);
+	if (vol->nr_valid)
+		set |= SNAPPROT_LABEL_SNAPSHOTS;
+	else
+		clear |= SNAPPROT_LABEL_SNAPSHOTS;
+	err = snapprot_label_write(vol, set, clear, s->core.generation, 0);
+	if (err) {
+		down_write(&vol->store_sem);
+		vol->attached = false;
+		up_write(&vol->store_sem);
+		return err;
+	}
+	vol->lost_here = false;
+	now = (struct snapprot_situation) {
+		.state = vol->state,
+		.protect = vol->protect,
+		.snapshots = vol->nr_valid,
+		.store_works = true,
+		.standing = vol->fault,
+	};
+	out = snapprot_state_next(&now, input);
+	if (out.todo & SNAPPROT_DO_CLEAR) {
+		snapprot_fault_set(vol, SNAPPROT_FAULT_NONE, 0);
+		snapprot_fault_space_back(vol);
+	}
+	snapprot_grace_stop(vol);
+	snapprot_volume_set_state(vol, out.state);
+	snapprot_volume_set_gate(vol);
+	DMINFO("%s: store arrived, generation %llu, %u snapshots, %s",
+	       vol->name, s->core.generation, vol->nr_valid,
+	       snapprot_state_name(vol->state));
+	snapprot_event(vol, input == SNAPPROT_IN_CLEAR ? "CLEARED" : "ARRIVED");
+	snapprot_volume_kick(vol);
+	return 0;
+}
+
+/*
+ * Pair a loaded store with the origin. Under admin. The store is written
+ * without the mutex, so that a fault is never kept waiting; if the label
+ * changed meanwhile (grace ended), the store is written again.
+ */
+static int pair(struct snapprot_volume *vol, struct snapprot_store *s,
+		enum snapprot_input input)
+{
+	struct seen seen, now;
+	bool lose;
+	int err;
+
+	mutex_lock(&vol->mutex);
+	err = pair_check(vol, s);
+	if (!err && s->core.flags & SNAPPROT_SUPER_PROTECTED)
+		vol->protect = true;
+	if (!err && snapprot_label_present(vol) &&
+	    s->core.generation != snapprot_label_generation(vol))
+		err = snapprot_label_write(vol, 0, 0, s->core.generation, 0);
+	seen = look_at_label(vol);
+	while (!err) {
+		/* Writes have gone past this store: nothing of it is right. */
+		lose = seen.lost || (vol->state == SNAPPROT_NOSTORE &&
+				     vol->running);
+		lose = lose && snapprot_snaps_valid(&s->core);
+		mutex_unlock(&vol->mutex);
+		err = pair_store(s, &seen, lose);
+		mutex_lock(&vol->mutex);
+		if (err)
+			break;
+		now = look_at_label(vol);
+		if (now.lost == seen.lost && now.protect == seen.protect) {
+			err = pair_finish(vol, s, input);
+			break;
+		}
+		err = snapprot_label_write(vol, 0, 0, s->core.generation, 0);
+		seen = now;
+	}
+	mutex_unlock(&vol->mutex);
+	if (!err)
+		snapprot_ckpt_queue(s);
+	return err;
+}
+
+/* ---- the origin comes and goes ---------------------------------------------------------------- */
+
+static void adopt_args(struct snapprot_volume *vol, struct snapprot_origin *o)
+{
+	const struct snapprot_origin_args *a = &o->args;
+	bool first = !vol->started;
+
+	spin_lock_irq(&vol->lock);
+	vol->queue_on_fault = a->queue_on_fault;
+	vol->delete_oldest = a->delete_oldest;
+	if (first || a->grace_given)
+		vol->grace = a->grace;
+	if (first || a->grow_given)
+		vol->grow_timeout = a->grow_timeout;
+	if (a->protect || (snapprot_label_flags(vol) &
+			   SNAPPROT_LABEL_PROTECTED))
+		vol->protect = true;
+	vol->origin_bdev = o->dev->bdev;
+	vol->sectors = o->ti->len;
+	vol->suspending = false;
+	spin_unlock_irq(&vol->lock);
+	vol->origin_dev.bdev = o->dev->bdev;
+}
+
+/* Readers of snapshots may be at the old device: let them end. */
+static void leave_origin(struct snapprot_volume *vol)
+{
+	down_write(&vol->store_sem);
+	spin_lock_irq(&vol->lock);
+	vol->origin_bdev = NULL;
+	spin_unlock_irq(&vol->lock);
+	up_write(&vol->store_sem);
+	wait_event(vol->view_wait, !atomic_read(&vol->view_inflight));
+	spin_lock_irq(&vol->view_wait.lock);
+	spin_unlock_irq(&vol->view_wait.lock);
+	snapprot_cow_drain(vol);
+}
+
+static void start_without_store(struct snapprot_volume *vol)
+{
+	struct snapprot_situation now = {
+		.state = SNAPPROT_NOSTORE,
+		.protect = vol->protect,
+		.snapshots = snapshots_possible(vol),
+	};
+	struct snapprot_outcome out;
+
+	out = snapprot_state_next(&now, SNAPPROT_IN_START);
+	snapprot_volume_set_state(vol, out.state);
+	snapprot_volume_set_gate(vol);
+	if (out.todo & SNAPPROT_DO_GRACE) {
+		DMWARN("%s: waiting up to %u s for the store", vol->name,
+		       vol->grace);
+		snapprot_grace_start(vol);
+		snapprot_event(vol, "WAITING");
+	}
+}
+
+/* The store was there before the origin. Under admin. */
+static void claim_store(struct snapprot_volume *vol)
+{
+	struct snapprot_store_target *t = vol->store_target;
+	int err;
+
+	if (!t)
+		return;
+	if (t->store && snapprot_store_usable(t->store)) {
+		err = pair(vol, t->store, SNAPPROT_IN_ARRIVE);
+		if (!err)
+			return;
+		DMERR("%s: store not accepted: %d", vol->name, err);
+		if (err == -ESTALE || err == -EINVAL)
+			return;
+		WRITE_ONCE(t->store->failed, true);
+		t->load_error = err;
+	}
+	if (t->load_error) {
+		snapprot_fault_raise(vol, snapprot_store_fault_of(t->load_error,
+				     SNAPPROT_FAULT_ONLINE_IO), t->load_error);
+		flush_work(&vol->fault_work);
+	}
+}
+
+/**
+ * snapprot_volume_claim() - the live volume's target is about to be resumed
+ * @o: the live volume's target
+ *
+ * Context: dm_target.preresume. Return: 0; -EBUSY another device is this
+ * volume, or has its origin; the error of reading the label.
+ */
+int snapprot_volume_claim(struct snapprot_origin *o)
+{
+	struct mapped_device *md = dm_table_get_md(o->ti->table);
+	struct snapprot_volume *vol = o->vol;
+	bool first;
+	int err = 0;
+
+	mutex_lock(&vol->admin);
+	if (vol->origin == o) {
+		spin_lock_irq(&vol->lock);
+		vol->suspending = false;
+		spin_unlock_irq(&vol->lock);
+		snapprot_volume_kick(vol);
+		goto out;
+	}
+	if (vol->origin && dm_table_get_md(vol->origin->ti->table) != md)
+		err = -EBUSY;
+	if (!err)
+		err = snapprot_device_claim(md, o->dev->bdev->bd_dev, o);
+	if (!err && o->label_dev)
+		err = snapprot_device_claim(md, o->label_dev->bdev->bd_dev, o);
+	if (err) {
+		DMERR("%s: origin or volume is in use", vol->name);
+		goto out;
+	}
+	if (vol->origin)
+		leave_origin(vol);
+	mutex_lock(&vol->mutex);
+	err = snapprot_label_load(vol, o);
+	if (err) {
+		mutex_unlock(&vol->mutex);
+		snapprot_device_release(o);
+		goto out;
+	}
+	first = !vol->started;
+	adopt_args(vol, o);
+	vol->origin = o;
+	if (vol->protect && !(snapprot_label_flags(vol) &
+			      SNAPPROT_LABEL_PROTECTED))
+		err = snapprot_label_write(vol, SNAPPROT_LABEL_PROTECTED, 0,
+					   snapprot_label_generation(vol), 0);
+	if (err) {
+		vol->origin = NULL;
+		mutex_unlock(&vol->mutex);
+		snapprot_device_release(o);
+		goto out;
+	}
+	vol->started = true;
+	if (first)
+		start_without_store(vol);
+	mutex_unlock(&vol->mutex);
+	if (first)
+		claim_store(vol);
+	vol->running = true;
+	snapprot_volume_kick(vol);
+out:
+	mutex_unlock(&vol->admin);
+	return err;
+}
+
+/**
+ * snapprot_volume_unclaim() - the live volume's target goes
+ * @o: the live volume's target
+ *
+ * Context: destructor, nothing is in flight through it.
+ */
+void snapprot_volume_unclaim(struct snapprot_origin *o)
+{
+	struct snapprot_volume *vol = o->vol;
+
+	mutex_lock(&vol->admin);
+	if (vol->origin == o) {
+		mutex_lock(&vol->mutex);
+		snapprot_grace_stop(vol);
+		vol->origin = NULL;
+		vol->started = false;
+		vol->running = false;
+		vol->protect = false;
+		snapprot_fault_set(vol, SNAPPROT_FAULT_NONE, 0);
+		snapprot_fault_space_back(vol);
+		snapprot_volume_set_state(vol, SNAPPROT_NOSTORE);
+		snapprot_volume_set_gate(vol);
+		memset(vol->label, 0, sizeof(*vol->label));
+		mutex_unlock(&vol->mutex);
+		down_write(&vol->store_sem);
+		vol->attached = false;
+		up_write(&vol->store_sem);
+		leave_origin(vol);
+		flush_work(&vol->fault_work);
+	}
+	mutex_unlock(&vol->admin);
+	snapprot_device_release(o);
+}
+
+/* ---- the store comes and goes ---------------------------------------------------------------------- */
+
+static void detach_store(struct snapprot_volume *vol, struct snapprot_store *s)
+{
+	down_write(&vol->store_sem);
+	if (vol->store == s) {
+		vol->store = NULL;
+		vol->attached = false;
+	}
+	up_write(&vol->store_sem);
+}
+
+/* Written under admin and lock, read under either. */
+static void set_store(struct snapprot_store_target *t, struct snapprot_store *s)
+{
+	spin_lock_irq(&t->vol->lock);
+	t->store = s;
+	spin_unlock_irq(&t->vol->lock);
+}
+
+static void close_store(struct snapprot_store_target *t)
+{
+	struct snapprot_store *s = t->store;
+
+	if (!s)
+		return;
+	WRITE_ONCE(s->failed, true);
+	detach_store(t->vol, s);
+	wait_event(t->vol->view_wait, !atomic_read(&t->vol->view_inflight));
+	set_store(t, NULL);
+	snapprot_store_close(s);
+}
+
+/* Load what is on the target's device. Under admin. */
+static int open_store(struct snapprot_store_target *t)
+{
+	struct snapprot_volume *vol = t->vol;
+	struct snapprot_store *s;
+	int err;
+
+	if (t->store) {
+		/* Something that was given up may still land. */
+		if (atomic_read(&t->store->dev.inflight))
+			return -EBUSY;
+		close_store(t);
+	}
+	s = snapprot_store_open(vol, t->dev->bdev, &t->config, &err);
+	t->load_error = err;
+	if (!s) {
+		DMERR("%s: cannot load the store: %d", vol->name, err);
+		return err;
+	}
+	if (memcmp(s->core.uuid, vol->uuid, sizeof(vol->uuid))) {
+		DMERR("%s: the store's device now holds another volume's",
+		      vol->name);
+		snapprot_store_close(s);
+		t->load_error = -ESTALE;
+		return -ESTALE;
+	}
+	set_store(t, s);
+	return 0;
+}
+
+/* Errors of a store that is the right one but cannot be used: a fault. */
+static bool load_is_fault(int err)
+{
+	return err == -EIO || err == -EBADMSG || err == -ETIMEDOUT ||
+	       err == -EUCLEAN || err == -ENOMEM || err == -ENODATA ||
+	       err == -EREMOTEIO || err == -EILSEQ || err == -ENOLINK;
+}
+
+/* The same device again, after a suspend or with a larger table. */
+static int continue_store(struct snapprot_store_target *t,
+			  struct snapprot_store_target *old)
+{
+	struct snapprot_volume *vol = t->vol;
+	struct snapprot_store *s = old->store;
+	u64 blocks;
+	int err = 0;
+
+	down_write(&vol->store_sem);
+	mutex_lock(&s->lock);
+	blocks = s->core.blocks;
+	if (t->config.blocks != blocks)
+		err = snapprot_store_grow(&s->core, t->config.blocks);
+	if (!err) {
+		s->dev.bdev = t->dev->bdev;
+		s->dev.timeout = t->config.io_timeout * (unsigned long)HZ;
+		s->low_water = t->config.low_water;
+		s->cache.max = t->config.cache_kib >>
+			       (SNAPPROT_BLOCK_SHIFT - 10);
+		WRITE_ONCE(s->suspended, false);
+		snapprot_store_publish(s);
+	}
+	mutex_unlock(&s->lock);
+	up_write(&vol->store_sem);
+	if (err)
+		return err;
+	set_store(old, NULL);
+	set_store(t, s);
+	if (t->config.blocks != blocks) {
+		DMINFO("%s: store grown to %llu sectors", vol->name,
+		       READ_ONCE(s->total));
+		snapprot_ckpt_queue(s);
+	}
+	return 0;
+}
+
+/* Take the place of the target that was the store's until now. */
+static int arrive_locked(struct snapprot_store_target *t)
+{
+	struct snapprot_volume *vol = t->vol;
+	struct snapprot_store_target *old = vol->store_target;
+	struct snapprot_store *s = old ? old->store : NULL;
+	int err;
+
+	if (s && s->dev.bdev->bd_dev == t->dev->bdev->bd_dev &&
+	    !READ_ONCE(s->failed) &&
+	    t->config.blocks >= s->core.blocks) {
+		err = continue_store(t, old);
+		if (err)
+			return err;
+		s = t->store;
+		mutex_lock(&vol->mutex);
+		vol->store_target = t;
+		mutex_unlock(&vol->mutex);
+		if (vol->origin && !vol->attached)
+			return pair(vol, s, SNAPPROT_IN_ARRIVE);
+		return 0;
+	}
+	/* Another device, or one that failed, or a smaller table. */
+	if (s && s->dev.bdev->bd_dev == t->dev->bdev->bd_dev) {
+		if (atomic_read(&s->dev.inflight))
+			return -EBUSY;
+		close_store(old);
+	}
+	err = open_store(t);
+	if (err && !load_is_fault(err))
+		return err;
+	if (!err && vol->origin) {
+		if (old && old != t && s)
+			detach_store(vol, s);
+		err = pair(vol, t->store, SNAPPROT_IN_ARRIVE);
+		if (err == -ESTALE || err == -EINVAL) {
+			close_store(t);
+			return err;
+		}
+		t->load_error = err;
+	}
+	mutex_lock(&vol->mutex);
+	vol->store_target = t;
+	mutex_unlock(&vol->mutex);
+	if (err && t->store)
+		WRITE_ONCE(t->store->failed, true);
+	if (err && vol->origin) {
+		snapprot_fault_raise(vol, snapprot_store_fault_of(err,
+				     SNAPPROT_FAULT_ONLINE_IO), err);
+		flush_work(&vol->fault_work);
+	}
+	return 0;
+}
+
+/**
+ * snapprot_volume_arrive() - the store's target is about to be resumed
+ * @t: the store's target
+ *
+ * Context: dm_target.preresume. Return: 0, also where the store has a fault
+ * that the volume now knows; -EBUSY there is a store already, or I/O that was
+ * given up may still reach the device; -ESTALE an old copy; -EINVAL not for
+ * this origin; -ENOSPC shrunk under its data.
+ */
+int snapprot_volume_arrive(struct snapprot_store_target *t)
+{
+	struct mapped_device *md = dm_table_get_md(t->ti->table);
+	struct snapprot_volume *vol = t->vol;
+	unsigned int noio = memalloc_noio_save();
+	int err = 0;
+
+	mutex_lock(&vol->admin);
+	if (vol->store_target &&
+	    dm_table_get_md(vol->store_target->ti->table) != md) {
+		DMERR("%s: a second store with this UUID", vol->name);
+		err = -EBUSY;
+	}
+	if (!err)
+		err = snapprot_device_claim(md, t->dev->bdev->bd_dev, t);
+	if (!err) {
+		err = arrive_locked(t);
+		if (err && vol->store_target != t)
+			snapprot_device_release(t);
+	}
+	if (!err)
+		snapprot_volume_kick(vol);
+	mutex_unlock(&vol->admin);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+/* The store's target was suspended: leave it clean, then leave it alone. */
+void snapprot_volume_pause(struct snapprot_store_target *t)
+{
+	struct snapprot_volume *vol = t->vol;
+	unsigned int noio = memalloc_noio_save();
+	struct snapprot_store *s;
+
+	mutex_lock(&vol->admin);
+	s = t->store;
+	if (vol->store_target == t && s) {
+		down_read(&vol->store_sem);
+		if (snapprot_store_usable(s) && vol->attached)
+			snapprot_ckpt_run(s);
+		up_read(&vol->store_sem);
+		down_write(&vol->store_sem);
+		WRITE_ONCE(s->suspended, true);
+		up_write(&vol->store_sem);
+	}
+	mutex_unlock(&vol->admin);
+	memalloc_noio_restore(noio);
+}
+
+/* Nothing was at stake: the store may go without a fault. */
+static void go_without_store(struct snapprot_volume *vol)
+{
+	mutex_lock(&vol->mutex);
+	if (vol->state == SNAPPROT_ACTIVE) {
+		DMINFO("%s: store removed, no snapshots", vol->name);
+		snapprot_volume_set_state(vol, SNAPPROT_NOSTORE);
+		snapprot_volume_set_gate(vol);
+		snapprot_event(vol, "NOSTORE");
+	}
+	mutex_unlock(&vol->mutex);
+}
+
+/**
+ * snapprot_volume_depart() - the store's target goes
+ * @t: the store's target
+ *
+ * Context: destructor. Sleeps until the last I/O to its device has ended.
+ */
+void snapprot_volume_depart(struct snapprot_store_target *t)
+{
+	struct snapprot_volume *vol = t->vol;
+	bool attached;
+
+	mutex_lock(&vol->admin);
+	if (vol->store_target == t) {
+		mutex_lock(&vol->mutex);
+		vol->store_target = NULL;
+		mutex_unlock(&vol->mutex);
+		attached = vol->attached;
+		if (t->store) {
+			WRITE_ONCE(t->store->failed, true);
+			detach_store(vol, t->store);
+		}
+		if (attached && vol->nr_valid)
+			snapprot_fault_raise(vol, SNAPPROT_FAULT_STORE_REMOVED,
+					     -ENODEV);
+		else if (attached)
+			go_without_store(vol);
+		flush_work(&vol->fault_work);
+	}
+	close_store(t);
+	mutex_unlock(&vol->admin);
+	snapprot_device_release(t);
+}
+
+/* Is there room for what the volume was blocked for? */
+static int room_again(struct snapprot_volume *vol, struct snapprot_store *s)
+{
+	u32 room;
+
+	if (vol->fault != SNAPPROT_FAULT_STORE_FULL &&
+	    vol->fault != SNAPPROT_FAULT_GROW_TOO_SLOW &&
+	    vol->fault != SNAPPROT_FAULT_GROW_FAILED)
+		return 0;
+	while (snapprot_ckpt_run(s) > 0)
+		cond_resched();
+	mutex_lock(&s->lock);
+	room = snapprot_log_room(&s->core);
+	mutex_unlock(&s->lock);
+	return room ? 0 : -ENOSPC;
+}
+
+/**
+ * snapprot_volume_reopen() - load the store again and go on if it is healthy
+ * @vol: the volume
+ *
+ * Context: volume->admin held. Return: 0, or why not: the volume's state is
+ * then what it was.
+ */
+int snapprot_volume_reopen(struct snapprot_volume *vol)
+{
+	struct snapprot_store_target *t = vol->store_target;
+	int err;
+
+	if (!t || (t->store && READ_ONCE(t->store->suspended)))
+		return -ENODEV;
+	err = open_store(t);
+	if (err)
+		return err;
+	err = room_again(vol, t->store);
+	if (!err)
+		err = pair(vol, t->store, SNAPPROT_IN_CLEAR);
+	if (err) {
+		WRITE_ONCE(t->store->failed, true);
+		detach_store(vol, t->store);
+	}
+	return err;
+}
