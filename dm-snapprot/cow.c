@@ -278,7 +278,6 @@ static void batch_submit(struct snapprot_store *s, struct snapprot_batch *b,
 {
 	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
 	struct blk_plug plug;
-	struct page *pages[SNAPPROT_BATCH_BLOCKS + 1];
 	unsigned int i, n;
 	bool alone;
 
@@ -289,15 +288,15 @@ static void batch_submit(struct snapprot_store *s, struct snapprot_batch *b,
 	alone = b->count <= 8 && s->places[b->count - 1] == header + b->count;
 	if (alone)
 		opf |= REQ_FUA;
-	pages[0] = s->page;
-	memcpy(pages + 1, b->pages, b->count * sizeof(*pages));
+	s->run[0] = s->page;
+	memcpy(s->run + 1, b->pages, b->count * sizeof(*s->run));
 
 	b->io = snapprot_io_set_new(&s->dev);
 	blk_start_plug(&plug);
 	n = 1;
 	while (n <= b->count && s->places[n - 1] == header + n)
 		n++;
-	snapprot_io_add(b->io, opf, header, pages, n);
+	snapprot_io_add(b->io, opf, header, s->run, n);
 	for (i = n - 1; i < b->count; i += n) {
 		n = 1;
 		while (i + n < b->count &&

@@ -59,4 +59,4 @@ MODULE_DESCRIPTION("Device-mapper snapshots with a protection mode");
 MODULE_AUTHOR("The dm-snapprot developers");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS("dm-snapprot-store");
-MODULE_ALIAS("dm-snapprot-snapshot");
+MODULE_ALIAS("dm-snapprot-snap");

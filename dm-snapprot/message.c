@@ -109,13 +109,13 @@ static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 	err = store_ready(vol, false);
 	if (err)
 		return err;
-	down_read(&vol->store_sem);
+	/* Under admin, which is what changing the store takes. */
 	s = vol->store;
-	err = s ? create_possible(s, id) : -ENODEV;
+	err = create_possible(s, id);
 	if (!err)
 		err = make_room(s);
 	if (err)
-		goto out;
+		return err;
 	mutex_lock(&vol->mutex);
 	/* The label says "there may be some" before there is one. */
 	if (snapprot_label_present(vol) &&
@@ -124,11 +124,7 @@ static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 				 snapprot_label_generation(vol), 0))
 		err = -EIO;
 	mutex_unlock(&vol->mutex);
-	if (!err)
-		err = create_now(vol, s, id);
-out:
-	up_read(&vol->store_sem);
-	return err;
+	return err ? err : create_now(vol, s, id);
 }
 
 /* ---- delete_snap ----------------------------------------------------------------- */
@@ -138,7 +134,7 @@ out:
  * @vol: the volume
  * @id: of the snapshot
  *
- * Context: store_sem held, the store attached. Return: 0, -ENOENT, or the
+ * Context: admin or store_sem held, the store attached. Return: 0, -ENOENT, or the
  * error of the record, after which the store is broken (but for -ENOSPC).
  */
 int snapprot_snap_delete(struct snapprot_volume *vol, u32 id)
@@ -195,9 +191,7 @@ static int msg_delete(struct snapprot_volume *vol, char **argv, char *result,
 		return err;
 	if (view_loaded(vol, id))
 		return -EBUSY;
-	down_read(&vol->store_sem);
-	err = vol->store ? snapprot_snap_delete(vol, id) : -ENODEV;
-	up_read(&vol->store_sem);
+	err = snapprot_snap_delete(vol, id);
 	if (err)
 		return err == -ENOENT || err == -ENOSPC ? err : -EIO;
 
@@ -223,12 +217,9 @@ static int msg_list(struct snapprot_volume *vol, char **argv, char *result,
 	unsigned int sz = 0;
 	u32 i;
 
-	down_read(&vol->store_sem);
 	s = vol->attached ? vol->store : NULL;
-	if (!s) {
-		up_read(&vol->store_sem);
+	if (!s)
 		return -ENODEV;
-	}
 	mutex_lock(&s->lock);
 	for (i = 0; i < s->core.nr_snaps; i++) {
 		const struct snapprot_snap *snap = &s->core.snaps[i];
@@ -239,7 +230,6 @@ static int msg_list(struct snapprot_volume *vol, char **argv, char *result,
 		       snap->time, snap->sectors);
 	}
 	mutex_unlock(&s->lock);
-	up_read(&vol->store_sem);
 	if (!sz)
 		DMEMIT("\n");
 	return 1;
@@ -253,7 +243,6 @@ static int mode_in_store(struct snapprot_volume *vol, bool protect)
 	int err = 0;
 	u32 flags;
 
-	down_read(&vol->store_sem);
 	s = vol->store;
 	if (vol->attached && snapprot_store_usable(s)) {
 		flags = s->core.flags & ~SNAPPROT_SUPER_PROTECTED;
@@ -265,7 +254,6 @@ static int mode_in_store(struct snapprot_volume *vol, bool protect)
 		if (err && !READ_ONCE(s->failed))
 			snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
 	}
-	up_read(&vol->store_sem);
 	return err ? -EIO : 0;
 }
 

@@ -17,7 +17,8 @@
  *   volume->mutex     state, mode, fault, label, who is claimed. Never held
  *                     over I/O to the store, except the bounded recording of
  *                     a loss, so that a fault is never waited for
- *   volume->store_sem read: somebody uses volume->store; write: it changes
+ *   volume->store_sem read: somebody uses volume->store; write: it changes,
+ *                     for which admin is held too: its holder needs no other
  *   store->ckpt       one checkpoint or superblock update at a time
  *   store->log        a step of the log, from reserve to commit, and the bits
  *   store->lock       the core: index, space, memtables, cache
@@ -159,6 +160,7 @@ struct snapprot_store {
 	struct page *page;		/* under log: header being written */
 	struct page *ckpt_page;		/* under ckpt: superblock */
 	u64 *places;			/* under log: of a batch */
+	struct page **run;		/* under log: its header, and data */
 
 	bool failed;
 	bool suspended;

@@ -92,12 +92,15 @@ static struct snapprot_store *store_alloc(struct snapprot_volume *vol)
 	s->ckpt_page = alloc_page(GFP_KERNEL);
 	s->places = kmalloc_array(SNAPPROT_BATCH_BLOCKS, sizeof(u64),
 				  GFP_KERNEL);
-	if (!s->page || !s->ckpt_page || !s->places) {
+	s->run = kmalloc_array(SNAPPROT_BATCH_BLOCKS + 1, sizeof(*s->run),
+			       GFP_KERNEL);
+	if (!s->page || !s->ckpt_page || !s->places || !s->run) {
 		if (s->page)
 			put_page(s->page);
 		if (s->ckpt_page)
 			put_page(s->ckpt_page);
 		kfree(s->places);
+		kfree(s->run);
 		kfree(s);
 		return NULL;
 	}
@@ -162,6 +165,7 @@ void snapprot_store_close(struct snapprot_store *s)
 	put_page(s->page);
 	put_page(s->ckpt_page);
 	kfree(s->places);
+	kfree(s->run);
 	kfree(s);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The read-only view of a snapshot: dm methods of "snapprot-snapshot".
+ * The read-only view of a snapshot: dm methods of "snapprot-snap". A longer
+ * name would not fit: device-mapper takes 15 characters.
  *
- *   snapprot-snapshot <volume uuid> <snapshot id>
+ *   snapprot-snap <volume uuid> <snapshot id>
  */
 #include <linux/slab.h>
 
@@ -189,7 +190,7 @@ static void view_io_hints(struct dm_target *ti, struct queue_limits *limits)
 }
 
 struct target_type snapprot_view_target = {
-	.name			= "snapprot-snapshot",
+	.name			= "snapprot-snap",
 	.version		= {1, 0, 0},
 	.module			= THIS_MODULE,
 	.ctr			= view_ctr,

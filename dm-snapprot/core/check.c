@@ -5,8 +5,9 @@
  */
 #include "internal.h"
 
-/**
- * struct check - a check under way
+/*
+ * A check under way.
+ *
  * @owned: a bit for each block of the initialised groups: it has an owner
  * @problems: found so far
  * @partial: part of the index could not be read, so that not all owners are

@@ -266,8 +266,9 @@ int snapprot_dir_walk(struct snapprot_core *core,
 #define MAX_TABLES	((SNAPPROT_MAX_SNAPSHOTS + SNAPPROT_SNAPS_PER_BLOCK - 1) / \
 			 SNAPPROT_SNAPS_PER_BLOCK)
 
-/**
- * struct plan - blocks that a checkpoint writes, but for the index
+/*
+ * Blocks that a checkpoint writes, but for the index.
+ *
  * @tables: places of the tables of snapshots
  * @groups: loaded groups, by number
  * @dirs: places of the directory's blocks

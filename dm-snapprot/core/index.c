@@ -544,6 +544,7 @@ static int path_free(struct snapprot_core *core, struct path *path)
 {
 	u32 level = path->bottom++;
 
+	core->env->ops->dirty(core->env, &path->node[level].buf);
 	core->env->ops->put(core->env, &path->node[level].buf);
 	return node_free(core, path->node[level].block);
 }

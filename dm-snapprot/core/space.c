@@ -188,16 +188,11 @@ static u32 find_one(const u8 *bits, u32 from, u32 end)
 	return snapprot_min(from, end);
 }
 
-/**
- * group_find_free() - find a run of free blocks in a group
- * @from: first block that is wanted, in the group
- * @end: first block that is not, in the group or its end
- * @max: longest run that is wanted
- * @found: start of the run
- *
- * Does not load the group: most of those that a search passes by are full.
- *
- * Return: length of the run, 0 if there is none, or an error.
+/*
+ * Find a run of at most @max free blocks in a group, from block @from to before
+ * @end or the end of the group. Returns its length, 0 if there is none, or an
+ * error. Does not load the group: most of those that a search passes by are
+ * full.
  */
 static int group_find_free(struct snapprot_core *core, u64 from, u64 end,
 			   u32 max, u64 *found)
