@@ -39,7 +39,7 @@ void snapprot_io_dev_init(struct snapprot_io_dev *d, struct block_device *bdev,
 void snapprot_io_dev_drain(struct snapprot_io_dev *d)
 {
 	wait_event(d->idle, !atomic_read(&d->inflight));
-	/* The last one may still hold the lock, see dev_done(). */
+	/* The last one may still hold the lock, see snapprot_io_dev_done(). */
 	spin_lock_irq(&d->idle.lock);
 	spin_unlock_irq(&d->idle.lock);
 }
@@ -66,7 +66,7 @@ struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d)
  * counts and wakes under the lock of the wait queue, which the waiter takes
  * as well before it believes the count.
  */
-static void dev_done(struct snapprot_io_dev *d)
+void snapprot_io_dev_done(struct snapprot_io_dev *d)
 {
 	unsigned long flags;
 
@@ -93,7 +93,7 @@ static void set_endio(struct bio *bio)
 	if (atomic_dec_and_test(&set->pending))
 		complete(&set->done);
 	kref_put(&set->ref, set_release);
-	dev_done(d);
+	snapprot_io_dev_done(d);
 }
 
 static struct bio *set_bio(struct snapprot_io_set *set, blk_opf_t opf,

@@ -91,6 +91,8 @@ struct snapprot_io_set;
 
 void snapprot_io_dev_init(struct snapprot_io_dev *d, struct block_device *bdev,
 			  unsigned int seconds);
+/* One I/O that was counted in flight has ended; @d may be gone after this. */
+void snapprot_io_dev_done(struct snapprot_io_dev *d);
 /* Wait, without limit, until nothing is in flight. */
 void snapprot_io_dev_drain(struct snapprot_io_dev *d);
 /* NULL: no memory. GFP_NOIO from a reserve, for one set at a time a caller. */
@@ -173,6 +175,11 @@ struct snapprot_store {
 
 	struct work_struct ckpt_work;
 	struct work_struct low_work;
+
+	/* reads on behalf of views, which nobody waits for */
+	atomic_t view_parts;
+	unsigned long view_progress;	/* jiffies, when one last ended */
+	struct delayed_work view_watch;
 };
 
 struct snapprot_store_config {
@@ -308,6 +315,7 @@ void snapprot_view_work(struct work_struct *work);
 void snapprot_view_kick(struct snapprot_volume *vol);
 /* Wait for reads of the origin on behalf of snapshots that touch [first, last]. */
 void snapprot_view_wait(struct snapprot_volume *vol, u64 first, u64 last);
+void snapprot_view_watch(struct work_struct *work);
 int snapprot_view_setup(void);
 void snapprot_view_cleanup(void);
 size_t snapprot_view_bio_size(void);

@@ -22,6 +22,9 @@ enum snapprot_fault snapprot_store_fault_of(int err, enum snapprot_fault io)
 		return SNAPPROT_FAULT_EXTERNAL_WRITER;
 	case -ENOMEM:
 		return SNAPPROT_FAULT_MEMORY;
+	case -ENODEV:
+	case -ENXIO:
+		return SNAPPROT_FAULT_STORE_REMOVED;
 	case -EINVAL:
 	case -ENOTRECOVERABLE:
 		return SNAPPROT_FAULT_INTERNAL;
@@ -111,6 +114,7 @@ static struct snapprot_store *store_alloc(struct snapprot_volume *vol)
 	mutex_init(&s->lock);
 	INIT_WORK(&s->ckpt_work, snapprot_ckpt_work);
 	INIT_WORK(&s->low_work, low_work);
+	INIT_DELAYED_WORK(&s->view_watch, snapprot_view_watch);
 	return s;
 }
 
@@ -158,6 +162,7 @@ void snapprot_store_close(struct snapprot_store *s)
 	cancel_work_sync(&s->ckpt_work);
 	cancel_work_sync(&s->low_work);
 	snapprot_io_dev_drain(&s->dev);
+	cancel_delayed_work_sync(&s->view_watch);
 	mutex_lock(&s->lock);
 	snapprot_store_exit(&s->core);
 	snapprot_cache_exit(&s->cache);

@@ -30,6 +30,7 @@ struct view_bio {
 struct view_part {
 	struct list_head list;		/* vol->view_reads, of the origin only */
 	struct snapprot_volume *vol;
+	struct snapprot_store *store;	/* once it reads from there */
 	struct bio *parent;
 	struct bvec_iter iter;		/* of the parent's data */
 	u64 first, last;		/* origin blocks */
@@ -122,19 +123,65 @@ void snapprot_view_wait(struct snapprot_volume *vol, u64 first, u64 last)
 
 /* ---- the end of a part ---------------------------------------------------------- */
 
+/*
+ * Last of all, as whoever waits for the origin's or the store's reads to end
+ * frees what they need: see snapprot_io_dev_done().
+ */
 static void part_free(struct view_part *p)
 {
 	struct snapprot_volume *vol = p->vol;
+	struct snapprot_store *s = p->store;
 	unsigned long flags;
 
 	if (p->page)
 		put_page(p->page);
 	kfree(p);
-	/* As in iohelp.c: whoever waits may free the volume's users. */
+	if (s) {
+		WRITE_ONCE(s->view_progress, jiffies);
+		atomic_dec(&s->view_parts);
+		snapprot_io_dev_done(&s->dev);
+		return;
+	}
 	spin_lock_irqsave(&vol->view_wait.lock, flags);
 	atomic_dec(&vol->view_inflight);
 	wake_up_locked(&vol->view_wait);
 	spin_unlock_irqrestore(&vol->view_wait.lock, flags);
+}
+
+/* Has the store let readers wait for longer than it may? */
+void snapprot_view_watch(struct work_struct *work)
+{
+	struct snapprot_store *s = container_of(to_delayed_work(work),
+						struct snapprot_store,
+						view_watch);
+	unsigned long idle = jiffies - READ_ONCE(s->view_progress);
+
+	if (!atomic_read(&s->view_parts) || !s->dev.timeout ||
+	    READ_ONCE(s->failed))
+		return;
+	if (idle >= s->dev.timeout)
+		snapprot_store_broken(s, -ETIMEDOUT, SNAPPROT_FAULT_STORE_IO);
+	else
+		queue_delayed_work(s->vol->view_wq, &s->view_watch,
+				   s->dev.timeout - idle);
+}
+
+/* From here on the part is the store's to wait for, not the origin's. */
+static void part_of_store(struct view_part *p, struct snapprot_store *s)
+{
+	struct snapprot_volume *vol = p->vol;
+
+	atomic_inc(&s->dev.inflight);
+	if (atomic_inc_return(&s->view_parts) == 1) {
+		WRITE_ONCE(s->view_progress, jiffies);
+		queue_delayed_work(vol->view_wq, &s->view_watch,
+				   s->dev.timeout);
+	}
+	p->store = s;
+	spin_lock_irq(&vol->view_wait.lock);
+	atomic_dec(&vol->view_inflight);
+	wake_up_locked(&vol->view_wait);
+	spin_unlock_irq(&vol->view_wait.lock);
 }
 
 /* Do the whole blocks of a part match their checksums? */
@@ -339,6 +386,8 @@ static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 	}
 	p->iter = *iter;
 	p->iter.bi_size = sectors << SECTOR_SHIFT;
+	if (!p->from_origin)
+		part_of_store(p, s);
 	if (!p->from_origin && sectors < (int)SNAPPROT_SECTORS_PER_BLOCK) {
 		p->page = alloc_page(GFP_NOIO);
 		if (!p->page) {

@@ -411,8 +411,13 @@ static int pair(struct snapprot_volume *vol, struct snapprot_store *s,
 
 	mutex_lock(&vol->mutex);
 	err = pair_check(vol, s);
-	if (!err && s->core.flags & SNAPPROT_SUPER_PROTECTED)
+	if (!err && s->core.flags & SNAPPROT_SUPER_PROTECTED && !vol->protect) {
+		DMINFO("%s: protection mode on, says the store", vol->name);
+		spin_lock_irq(&vol->lock);
 		vol->protect = true;
+		spin_unlock_irq(&vol->lock);
+		snapprot_event(vol, "MODE");
+	}
 	if (!err && snapprot_label_present(vol) &&
 	    s->core.generation != snapprot_label_generation(vol))
 		err = snapprot_label_write(vol, 0, 0, s->core.generation, 0);
@@ -653,7 +658,6 @@ static void close_store(struct snapprot_store_target *t)
 		return;
 	WRITE_ONCE(s->failed, true);
 	detach_store(t->vol, s);
-	wait_event(t->vol->view_wait, !atomic_read(&t->vol->view_inflight));
 	set_store(t, NULL);
 	snapprot_store_close(s);
 }
@@ -867,17 +871,19 @@ static void go_without_store(struct snapprot_volume *vol)
 void snapprot_volume_depart(struct snapprot_store_target *t)
 {
 	struct snapprot_volume *vol = t->vol;
+	struct snapprot_store *s;
 	bool attached;
 
 	mutex_lock(&vol->admin);
+	s = t->store;
 	if (vol->store_target == t) {
 		mutex_lock(&vol->mutex);
 		vol->store_target = NULL;
 		mutex_unlock(&vol->mutex);
 		attached = vol->attached;
-		if (t->store) {
-			WRITE_ONCE(t->store->failed, true);
-			detach_store(vol, t->store);
+		if (s) {
+			WRITE_ONCE(s->failed, true);
+			detach_store(vol, s);
 		}
 		if (attached && vol->nr_valid)
 			snapprot_fault_raise(vol, SNAPPROT_FAULT_STORE_REMOVED,
@@ -886,9 +892,33 @@ void snapprot_volume_depart(struct snapprot_store_target *t)
 			go_without_store(vol);
 		flush_work(&vol->fault_work);
 	}
-	close_store(t);
+	set_store(t, NULL);
 	mutex_unlock(&vol->admin);
+	/* A device that hangs keeps its own target waiting, and nobody else. */
+	if (s)
+		snapprot_store_close(s);
 	snapprot_device_release(t);
+}
+
+static void check_problem(void *ctx, u64 block, const char *what)
+{
+	struct snapprot_store *s = ctx;
+
+	DMERR_LIMIT("%s: store block %llu: %s", s->vol->name, block, what);
+}
+
+/* All of the metadata, for nothing has been believed since the fault. */
+static int check_store(struct snapprot_store *s)
+{
+	static const struct snapprot_check_ops ops = {
+		.problem = check_problem,
+	};
+	int ret;
+
+	mutex_lock(&s->lock);
+	ret = snapprot_store_check(&s->core, false, &ops, s);
+	mutex_unlock(&s->lock);
+	return ret > 0 ? -EBADMSG : ret;
 }
 
 /* Is there room for what the volume was blocked for? */
@@ -925,7 +955,9 @@ int snapprot_volume_reopen(struct snapprot_volume *vol)
 	err = open_store(t);
 	if (err)
 		return err;
-	err = room_again(vol, t->store);
+	err = check_store(t->store);
+	if (!err)
+		err = room_again(vol, t->store);
 	if (!err)
 		err = pair(vol, t->store, SNAPPROT_IN_CLEAR);
 	if (err) {
