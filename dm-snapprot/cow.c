@@ -452,7 +452,7 @@ static enum verdict look_at_write(struct snapprot_volume *vol,
 		break;
 	}
 	/* The fault's work is on its way, and will look again. */
-	if (READ_ONCE(vol->raised))
+	if (READ_ONCE(vol->raised) || READ_ONCE(vol->handling))
 		return LATER;
 	if (!snapprot_store_usable(s))
 		return HELD;

@@ -155,6 +155,8 @@ static void enter(struct snapprot_volume *vol,
 		  const struct snapprot_outcome *out)
 {
 	snapprot_grace_stop(vol);
+	if (out->state != SNAPPROT_BLOCKED)
+		snapprot_fault_space_back(vol);
 	snapprot_volume_set_state(vol, out->state);
 	snapprot_volume_set_gate(vol);
 }
@@ -261,11 +263,14 @@ void snapprot_fault_work(struct work_struct *work)
 	spin_lock_irq(&vol->lock);
 	fault = vol->raised;
 	err = vol->raised_errno;
+	vol->handling = true;
+	vol->raised = SNAPPROT_FAULT_NONE;
 	spin_unlock_irq(&vol->lock);
+	/* Another one that is raised from here on comes after this one. */
 	if (fault && vol->started)
 		fault_apply(vol, fault, err);
 	spin_lock_irq(&vol->lock);
-	vol->raised = SNAPPROT_FAULT_NONE;
+	vol->handling = false;
 	spin_unlock_irq(&vol->lock);
 	snapprot_volume_kick(vol);
 	mutex_unlock(&vol->mutex);
@@ -332,12 +337,24 @@ void snapprot_grace_work(struct work_struct *work)
 
 /* ---- space ----------------------------------------------------------------------------- */
 
+/* Start, or set a running timer to a changed limit. */
+void snapprot_grow_start(struct snapprot_volume *vol)
+{
+	unsigned long limit = vol->grow_timeout * (unsigned long)HZ;
+	unsigned long passed = jiffies - vol->grow_start;
+
+	mod_delayed_work(vol->fault_wq, &vol->grow_work,
+			 passed < limit ? limit - passed : 0);
+}
+
 void snapprot_fault_space_out(struct snapprot_volume *vol)
 {
 	bool news;
 
 	spin_lock_irq(&vol->lock);
 	news = !vol->space_out;
+	if (news)
+		vol->grow_start = jiffies;
 	vol->space_out = true;
 	spin_unlock_irq(&vol->lock);
 	if (!news)
@@ -348,8 +365,7 @@ void snapprot_fault_space_out(struct snapprot_volume *vol)
 		return;
 	}
 	queue_work(vol->fault_wq, &vol->full_work);
-	mod_delayed_work(vol->fault_wq, &vol->grow_work,
-			 vol->grow_timeout * (unsigned long)HZ);
+	snapprot_grow_start(vol);
 }
 
 void snapprot_fault_space_back(struct snapprot_volume *vol)

@@ -389,6 +389,8 @@ static int msg_set(struct snapprot_volume *vol, char **argv, char *result,
 	spin_unlock_irq(&vol->lock);
 	if (grace && vol->grace_running)
 		snapprot_grace_start(vol);
+	if (!queue && !grace && READ_ONCE(vol->space_out))
+		snapprot_grow_start(vol);
 	snapprot_volume_kick(vol);
 	mutex_unlock(&vol->mutex);
 	return 0;

@@ -387,6 +387,7 @@ struct snapprot_volume {
 	bool delete_oldest;
 	unsigned int grace, grow_timeout;
 	unsigned long grace_start;	/* jiffies */
+	unsigned long grow_start;	/* jiffies, while space_out */
 	bool grace_running;
 	u32 nr_valid, nr_lost;
 	u64 used, total;		/* of the store, sectors; no lock */
@@ -402,6 +403,7 @@ struct snapprot_volume {
 	bool suspending, noflush;	/* of the live volume */
 	bool space_out;			/* writes are held for want of space */
 	enum snapprot_fault raised;	/* on its way to the fault work */
+	bool handling;			/* the fault work is at one */
 	int raised_errno;
 	struct block_device *origin_bdev;
 	sector_t sectors;
@@ -467,6 +469,8 @@ void snapprot_fault_raise(struct snapprot_volume *vol,
 void snapprot_fault_work(struct work_struct *work);
 void snapprot_grace_work(struct work_struct *work);
 void snapprot_grow_work(struct work_struct *work);
+/* The growing may take until grow_timeout after the space ran out. */
+void snapprot_grow_start(struct snapprot_volume *vol);
 /* Writes wait for space (from the cow worker), or need not any more. */
 void snapprot_fault_space_out(struct snapprot_volume *vol);
 void snapprot_fault_space_back(struct snapprot_volume *vol);

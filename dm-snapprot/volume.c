@@ -540,6 +540,7 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 {
 	struct mapped_device *md = dm_table_get_md(o->ti->table);
 	struct snapprot_volume *vol = o->vol;
+	unsigned int noio = memalloc_noio_save();
 	bool first;
 	int err = 0;
 
@@ -572,6 +573,11 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 	}
 	first = !vol->started;
 	adopt_args(vol, o);
+	/* Timers that run go by the new limits. */
+	if (vol->grace_running)
+		snapprot_grace_start(vol);
+	if (READ_ONCE(vol->space_out))
+		snapprot_grow_start(vol);
 	vol->origin = o;
 	if (vol->protect && !(snapprot_label_flags(vol) &
 			      SNAPPROT_LABEL_PROTECTED))
@@ -593,6 +599,7 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 	snapprot_volume_kick(vol);
 out:
 	mutex_unlock(&vol->admin);
+	memalloc_noio_restore(noio);
 	return err;
 }
 
@@ -952,6 +959,12 @@ int snapprot_volume_reopen(struct snapprot_volume *vol)
 
 	if (!t || (t->store && READ_ONCE(t->store->suspended)))
 		return -ENODEV;
+	/* A store that lacks nothing but space goes on serving the views. */
+	if (vol->attached && snapprot_store_usable(t->store)) {
+		err = room_again(vol, t->store);
+		if (err)
+			return err;
+	}
 	err = open_store(t);
 	if (err)
 		return err;

@@ -49,6 +49,24 @@ int snapprot_ckpt_freeze(struct snapprot_core *core)
 	return 0;
 }
 
+/* Put an entry of the log into the index, or free what it points to. */
+static int merge_entry(struct snapprot_core *core,
+		       const struct snapprot_entry *e)
+{
+	int err = -EEXIST;
+
+	/* Later snapshots are of later epochs and will not need it. */
+	if (snapprot_snaps_valid(core))
+		err = snapprot_index_insert(core, e);
+	/*
+	 * Preserved twice: a sweep dropped the first one, which no snapshot
+	 * needed, and a crash brought it back. The older data is as good.
+	 */
+	if (err == -EEXIST)
+		err = snapprot_space_free(core, e->place);
+	return err;
+}
+
 int snapprot_ckpt_step(struct snapprot_core *core, u32 max)
 {
 	struct snapprot_memtable *mt = &core->frozen;
@@ -60,16 +78,8 @@ int snapprot_ckpt_step(struct snapprot_core *core, u32 max)
 		snapprot_memtable_sort(mt);
 		core->frozen_sorted = true;
 	}
-	for (; !err && max && core->frozen_done < mt->count; max--) {
-		const struct snapprot_entry *e = &mt->entry[core->frozen_done];
-
-		/* Later snapshots are of later epochs and do not need it. */
-		if (!snapprot_snaps_valid(core))
-			err = snapprot_space_free(core, e->place);
-		else
-			err = snapprot_index_insert(core, e);
-		core->frozen_done++;
-	}
+	for (; !err && max && core->frozen_done < mt->count; max--)
+		err = merge_entry(core, &mt->entry[core->frozen_done++]);
 	return err ? err : core->frozen_done < mt->count;
 }
 

@@ -282,7 +282,9 @@ int snapprot_store_format(struct snapprot_env *env, const u8 *uuid,
  *
  * Reads, never writes. Replays the log into memory. -ENODEV if neither
  * superblock is one, -EBADMSG, -EPROTONOSUPPORT as snapprot_super_verify().
- * Whatever it returns, snapprot_store_exit() is to be called.
+ * Whatever it returns, snapprot_store_exit() is to be called. What was replayed
+ * may have been read from a volatile cache: a snapprot_store_update(), or
+ * another flush, has to come before the first step of the log.
  */
 int snapprot_store_load(struct snapprot_core *core, struct snapprot_env *env,
 			u64 blocks);
@@ -311,6 +313,7 @@ static inline bool snapprot_snap_lost(const struct snapprot_core *core,
 {
 	return snap->epoch <= core->lost_epoch;
 }
+
 u32 snapprot_snaps_valid(const struct snapprot_core *core);
 
 /**

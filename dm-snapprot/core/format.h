@@ -32,7 +32,7 @@
 #define SNAPPROT_SUPER_BLOCK_1		64u
 #define SNAPPROT_MIN_STORE_BLOCKS	1024u	/* 4 MiB */
 /* Block numbers and origin sizes stay below this, so that sums never wrap. */
-#define SNAPPROT_MAX_BLOCKS		(1ull << 48)
+#define SNAPPROT_MAX_BLOCKS		0x1000000000000ull
 
 /*
  * Bounds on what lies between two checkpoints, so that any reader can replay
@@ -73,9 +73,9 @@ struct snapprot_disk_header {
 
 /* ---- superblock ------------------------------------------------------ */
 
-#define SNAPPROT_SUPER_PROTECTED	(1u << 0)	/* protection mode is on */
-#define SNAPPROT_SUPER_SWEEP		(1u << 1)	/* entries may be unneeded */
-#define SNAPPROT_SUPER_UNLABELLED	(1u << 2)	/* made for no label */
+#define SNAPPROT_SUPER_PROTECTED	0x1u	/* protection mode is on */
+#define SNAPPROT_SUPER_SWEEP		0x2u	/* entries may be unneeded */
+#define SNAPPROT_SUPER_UNLABELLED	0x4u	/* made for no label */
 #define SNAPPROT_SUPER_FLAGS		7u		/* all of them */
 
 /**
@@ -282,13 +282,13 @@ struct snapprot_disk_snaps {
 
 /* ---- label ----------------------------------------------------------- */
 
-#define SNAPPROT_LABEL_PROTECTED	(1u << 0)	/* protection mode is on */
-#define SNAPPROT_LABEL_SNAPSHOTS	(1u << 1)	/* the store may hold some */
-#define SNAPPROT_LABEL_LOST		(1u << 2)	/* and all of those are lost */
+#define SNAPPROT_LABEL_PROTECTED	0x1u	/* protection mode is on */
+#define SNAPPROT_LABEL_SNAPSHOTS	0x2u	/* the store may hold some */
+#define SNAPPROT_LABEL_LOST		0x4u	/* and all of those are lost */
 #define SNAPPROT_LABEL_FLAGS		7u		/* all of them */
 
 /* Place of the label, in bytes from the end of the origin (or its own device). */
-#define SNAPPROT_LABEL_AREA		(1u << 20)	/* 1 MiB on the origin */
+#define SNAPPROT_LABEL_AREA		0x100000u	/* 1 MiB on the origin */
 #define SNAPPROT_LABEL_COPIES		2u
 
 /**
@@ -325,7 +325,7 @@ struct snapprot_disk_label {
 /* ---- sizes and offsets are for ever ---------------------------------- */
 
 #define SNAPPROT_ASSERT_BLOCK(type) \
-	_Static_assert(sizeof(struct type) == 4096, #type " is one block")
+	static_assert(sizeof(struct type) == 4096, #type " is one block")
 
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_super);
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_log);
@@ -334,17 +334,17 @@ SNAPPROT_ASSERT_BLOCK(snapprot_disk_bitmap);
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_dir);
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_snaps);
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_label);
-_Static_assert(sizeof(struct snapprot_disk_header) == 40, "header");
-_Static_assert(sizeof(struct snapprot_disk_entry) == 24, "entry");
-_Static_assert(sizeof(struct snapprot_disk_snap) == 32, "snapshot");
-_Static_assert(sizeof(struct snapprot_disk_dir_entry) == 24, "dir entry");
-_Static_assert(offsetof(struct snapprot_disk_super, generation) == 80, "super");
-_Static_assert(offsetof(struct snapprot_disk_super, sweep_block) == 208, "super");
-_Static_assert(offsetof(struct snapprot_disk_log, entry) == 88, "log");
-_Static_assert(offsetof(struct snapprot_disk_node, entry) == 64, "node");
-_Static_assert(offsetof(struct snapprot_disk_bitmap, bits) == 2048, "bitmap");
-_Static_assert(offsetof(struct snapprot_disk_dir, entry) == 64, "dir");
-_Static_assert(offsetof(struct snapprot_disk_snaps, snap) == 96, "snaps");
-_Static_assert(offsetof(struct snapprot_disk_label, nr_lost) == 116, "label");
+static_assert(sizeof(struct snapprot_disk_header) == 40, "header");
+static_assert(sizeof(struct snapprot_disk_entry) == 24, "entry");
+static_assert(sizeof(struct snapprot_disk_snap) == 32, "snapshot");
+static_assert(sizeof(struct snapprot_disk_dir_entry) == 24, "dir entry");
+static_assert(offsetof(struct snapprot_disk_super, generation) == 80, "super");
+static_assert(offsetof(struct snapprot_disk_super, sweep_block) == 208, "super");
+static_assert(offsetof(struct snapprot_disk_log, entry) == 88, "log");
+static_assert(offsetof(struct snapprot_disk_node, entry) == 64, "node");
+static_assert(offsetof(struct snapprot_disk_bitmap, bits) == 2048, "bitmap");
+static_assert(offsetof(struct snapprot_disk_dir, entry) == 64, "dir");
+static_assert(offsetof(struct snapprot_disk_snaps, snap) == 96, "snaps");
+static_assert(offsetof(struct snapprot_disk_label, nr_lost) == 116, "label");
 
 #endif

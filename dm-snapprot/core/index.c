@@ -404,6 +404,11 @@ static int root_split(struct snapprot_core *core, struct snapprot_buf *node,
 	if (err)
 		return err;
 	node_link(&link, &n->entry[0], core->root);
+	/* The way down starts below it, so the lower bound is set here. */
+	if (node_cmp(n, 0, e->block, e->epoch) > 0) {
+		link.block = e->block;
+		link.epoch = e->epoch;
+	}
 	node_insert(root.data, 0, &link);
 	core->root = block;
 	core->root_level++;
@@ -483,7 +488,7 @@ static int insert_root(struct snapprot_core *core, struct snapprot_buf *node,
  *
  * On the way down every full node is split, so that its parent has room.
  *
- * Return: 0, -EBADMSG if the key is there already, or an error.
+ * Return: 0, -EEXIST if the key is there already, or an error.
  */
 int snapprot_index_insert(struct snapprot_core *core,
 			  const struct snapprot_entry *e)
@@ -503,7 +508,7 @@ int snapprot_index_insert(struct snapprot_core *core,
 	if (!err) {
 		i = snapprot_node_search(n, e->block, e->epoch);
 		if (i < node_count(n) && !node_cmp(n, i, e->block, e->epoch))
-			err = -EBADMSG;
+			err = -EEXIST;
 	}
 	if (!err) {
 		node_insert(n, i, e);

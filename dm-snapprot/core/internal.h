@@ -13,7 +13,7 @@
 /* A last group that is shorter than this is not used. */
 #define SNAPPROT_GROUP_MIN	8u
 
-_Static_assert(SNAPPROT_GROUP_BLOCKS == 1u << SNAPPROT_GROUP_SHIFT, "group");
+static_assert(SNAPPROT_GROUP_BLOCKS == 1u << SNAPPROT_GROUP_SHIFT, "group");
 
 static inline u64 snapprot_min(u64 a, u64 b)
 {
@@ -173,6 +173,7 @@ struct snapprot_group *snapprot_group_find(const struct snapprot_core *core,
 int snapprot_group_add_image(struct snapprot_core *core,
 			     const struct snapprot_disk_bitmap *image);
 void snapprot_group_image(const struct snapprot_group *group, u8 *bits);
+int snapprot_space_next_free(struct snapprot_core *core, u64 from, u64 *block);
 int snapprot_space_take_data(struct snapprot_core *core, u64 *block);
 int snapprot_space_take_meta(struct snapprot_core *core, u64 *block);
 int snapprot_space_mark(struct snapprot_core *core, u64 block);

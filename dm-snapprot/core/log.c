@@ -313,6 +313,55 @@ static int step_replay(struct snapprot_core *core,
 	return step_apply(core, l) ? 0 : -EBADMSG;
 }
 
+/* Is this a block of metadata, whole or not, of this volume? */
+static bool is_metadata(const struct snapprot_core *core,
+			const struct snapprot_disk_header *h)
+{
+	switch (le32_to_cpu(h->magic)) {
+	case SNAPPROT_MAGIC_NODE:
+	case SNAPPROT_MAGIC_BITMAP:
+	case SNAPPROT_MAGIC_DIR:
+	case SNAPPROT_MAGIC_SNAPS:
+		return !memcmp(h->uuid, core->uuid, sizeof(core->uuid));
+	}
+	return false;
+}
+
+/* Blocks to look at behind the log; and with a checkpoint in the way. */
+#define SEARCH_BLOCKS	256u
+#define SEARCH_MAX	4096u
+
+/*
+ * The log seems to end. The step that was never finished is the usual reason,
+ * but a header that was damaged later looks the same. It had successors then,
+ * and no step is ever begun before the one before it is durable. So look where
+ * the log would have taken its blocks; a later header there proves damage.
+ */
+static int log_end(struct snapprot_core *core)
+{
+	struct snapprot_disk_log *l = core->scratch;
+	u64 block = core->log_block;
+	u32 looked = 0, all;
+
+	for (all = 0; all < SEARCH_MAX && looked < SEARCH_BLOCKS; all++) {
+		int more = snapprot_space_next_free(core, block + 1, &block);
+
+		if (more <= 0)
+			return more;
+		/* What cannot be read is in use by nobody. */
+		if (core->env->ops->read(core->env, block, 1, l))
+			continue;
+		if (!snapprot_block_verify(l, SNAPPROT_MAGIC_LOG, block) &&
+		    !memcmp(l->h.uuid, core->uuid, sizeof(core->uuid)) &&
+		    le64_to_cpu(l->h.seq) > core->log_seq)
+			return -EBADMSG;
+		/* A checkpoint that was not finished cut off a run there. */
+		if (!is_metadata(core, &l->h))
+			looked++;
+	}
+	return 0;
+}
+
 /*
  * Read the log that follows the superblock into memory. One header is looked
  * ahead, for it may vouch for the one before; where none does, the old blocks
@@ -348,8 +397,10 @@ int snapprot_log_replay(struct snapprot_core *core)
 		if (!follows ||
 		    le64_to_cpu(ahead->durable_seq) < core->log_seq) {
 			err = step_complete(core, this);
-			if (err <= 0)
+			if (err < 0)
 				return err;
+			if (!err)
+				break;
 		}
 		err = step_replay(core, this);
 		if (err)
@@ -357,5 +408,5 @@ int snapprot_log_replay(struct snapprot_core *core)
 		this = ahead;
 		ahead = swap;
 	}
-	return 0;
+	return log_end(core);
 }

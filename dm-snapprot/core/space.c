@@ -265,6 +265,15 @@ static int find_around(struct snapprot_core *core, u64 from, u32 max,
 	return run ? run : -EBADMSG;
 }
 
+/*
+ * The first free block from @from on, all around the store: 1, 0 if there is
+ * none, or an error.
+ */
+int snapprot_space_next_free(struct snapprot_core *core, u64 from, u64 *block)
+{
+	return core->nr_free ? find_around(core, from, 1, block) : 0;
+}
+
 /* ---- taking and freeing ------------------------------------------------ */
 
 /* Take a block that is free, for the log or for metadata. */

@@ -17,6 +17,29 @@ static u64 super_place(u32 copy)
 
 /* ---- format ------------------------------------------------------------ */
 
+/*
+ * Number of the first header. Numbers that a former store on this device may
+ * have left behind must not be taken for later ones, even with the same UUID.
+ */
+static u64 format_log_seq(struct snapprot_env *env, void *block, u64 time)
+{
+	const struct snapprot_disk_super *s = block;
+	u64 seq = (time & 0xffffffffff) << 20 | 1;
+	u32 copy;
+
+	for (copy = 0; copy < 2; copy++) {
+		u64 last;
+
+		if (env->ops->read(env, super_place(copy), 1, block) ||
+		    snapprot_super_verify(s, super_place(copy)))
+			continue;
+		last = le64_to_cpu(s->log_seq) + SNAPPROT_LOG_MAX_HEADERS;
+		if (seq <= last)
+			seq = last + 1;
+	}
+	return seq;
+}
+
 static void format_super(struct snapprot_disk_super *s, const u8 *uuid,
 			 u64 origin_sectors, u64 blocks, u64 time, u32 flags)
 {
@@ -33,7 +56,6 @@ static void format_super(struct snapprot_disk_super *s, const u8 *uuid,
 	s->ckpt_seq = cpu_to_le64(1);
 	s->epoch = cpu_to_le32(1);
 	s->log_block = cpu_to_le64(SNAPPROT_BITMAP_OFFSET + 1);
-	s->log_seq = cpu_to_le64(1);
 	s->nr_groups = cpu_to_le64(1);
 	s->nr_free = cpu_to_le64(snapprot_allocatable(blocks));
 }
@@ -53,10 +75,12 @@ static int format_write(struct snapprot_env *env, void *block, const u8 *uuid,
 			u64 origin_sectors, u64 blocks, u64 time, u32 flags)
 {
 	struct snapprot_disk_super *s = block;
+	u64 log_seq = format_log_seq(env, block, time);
 	u32 copy;
 	int err;
 
 	/* What was here before ends first. */
+	memset(block, 0, SNAPPROT_BLOCK_SIZE);
 	for (copy = 0; copy < 2; copy++) {
 		err = env->ops->write(env, super_place(copy), block);
 		if (err)
@@ -73,6 +97,7 @@ static int format_write(struct snapprot_env *env, void *block, const u8 *uuid,
 		return err;
 
 	format_super(s, uuid, origin_sectors, blocks, time, flags);
+	s->log_seq = cpu_to_le64(log_seq);
 	for (copy = 0; copy < 2; copy++) {
 		s->h.block = cpu_to_le64(super_place(copy));
 		snapprot_block_seal(s);
@@ -387,6 +412,12 @@ static int load_state(struct snapprot_core *core, u64 blocks)
 		return err;
 	if (core->nr_snaps != le32_to_cpu(core->super->nr_snaps))
 		return -EBADMSG;
+	/* The log may have gone beyond the size of the last checkpoint. */
+	if (blocks > core->blocks) {
+		err = snapprot_space_resize(core, blocks);
+		if (err)
+			return err;
+	}
 	err = snapprot_log_replay(core);
 	if (err)
 		return err;
