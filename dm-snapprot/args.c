@@ -65,6 +65,7 @@ static int feature_one(struct dm_target *ti, struct dm_arg_set *as,
 
 	if (*f->given) {
 		ti->error = "Feature given twice";
+		DMERR("feature '%s' given twice", f->name);
 		return -EINVAL;
 	}
 	*f->given = true;
@@ -72,6 +73,7 @@ static int feature_one(struct dm_target *ti, struct dm_arg_set *as,
 		return 0;
 	if (!*left) {
 		ti->error = "Feature lacks its value";
+		DMERR("feature '%s' lacks its value", f->name);
 		return -EINVAL;
 	}
 	word = dm_shift_arg(as);

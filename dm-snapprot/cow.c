@@ -681,7 +681,7 @@ int snapprot_cow_init(struct snapprot_volume *vol)
 	bio_list_init(&vol->deferred);
 	hash_init(vol->inflight);
 	init_completion(&vol->writes_gone);
-	snapprot_io_dev_init(&vol->origin_dev, NULL, 0);
+	snapprot_io_dev_init(&vol->origin_dev, &vol->pools, NULL, 0);
 	INIT_WORK(&vol->cow_work, snapprot_cow_work);
 	vol->bits = snapprot_bits_new(false);
 	if (!vol->bits)

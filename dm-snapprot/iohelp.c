@@ -8,7 +8,6 @@
  * snapprot_io_dev.inflight tells whether anything that was given up may still
  * land; a store is not opened again before that.
  */
-#include <linux/mempool.h>
 #include <linux/slab.h>
 
 #include "snapprot.h"
@@ -24,12 +23,13 @@ struct snapprot_io_set {
 	struct completion done;
 };
 
-static mempool_t *set_pool;
-static struct bio_set bio_pool;
+struct snapprot_pools snapprot_ctr_pools;
 
-void snapprot_io_dev_init(struct snapprot_io_dev *d, struct block_device *bdev,
-			  unsigned int seconds)
+void snapprot_io_dev_init(struct snapprot_io_dev *d,
+			  struct snapprot_pools *pools,
+			  struct block_device *bdev, unsigned int seconds)
 {
+	d->pools = pools;
 	d->bdev = bdev;
 	d->timeout = seconds * (unsigned long)HZ;
 	atomic_set(&d->inflight, 0);
@@ -46,12 +46,15 @@ void snapprot_io_dev_drain(struct snapprot_io_dev *d)
 
 static void set_release(struct kref *ref)
 {
-	mempool_free(container_of(ref, struct snapprot_io_set, ref), set_pool);
+	struct snapprot_io_set *set = container_of(ref, struct snapprot_io_set,
+						   ref);
+
+	mempool_free(set, &set->dev->pools->sets);
 }
 
 struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d)
 {
-	struct snapprot_io_set *set = mempool_alloc(set_pool, GFP_NOIO);
+	struct snapprot_io_set *set = mempool_alloc(&d->pools->sets, GFP_NOIO);
 
 	memset(set, 0, sizeof(*set));
 	set->dev = d;
@@ -100,7 +103,7 @@ static struct bio *set_bio(struct snapprot_io_set *set, blk_opf_t opf,
 			   unsigned int vecs, sector_t sector)
 {
 	struct bio *bio = bio_alloc_bioset(set->dev->bdev, vecs, opf, GFP_NOIO,
-					   &bio_pool);
+					   &set->dev->pools->bios);
 
 	bio->bi_iter.bi_sector = sector;
 	bio->bi_private = set;
@@ -175,22 +178,23 @@ int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,
 	return snapprot_io_wait(set);
 }
 
-int __init snapprot_iohelp_init(void)
+int snapprot_pools_init(struct snapprot_pools *pools)
 {
 	int err;
 
-	set_pool = mempool_create_kmalloc_pool(MIN_SETS,
-					       sizeof(struct snapprot_io_set));
-	if (!set_pool)
-		return -ENOMEM;
-	err = bioset_init(&bio_pool, MIN_BIOS, 0, BIOSET_NEED_BVECS);
-	if (err)
-		mempool_destroy(set_pool);
+	err = mempool_init_kmalloc_pool(&pools->sets, MIN_SETS,
+					sizeof(struct snapprot_io_set));
+	if (!err)
+		err = bioset_init(&pools->bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
+	if (!err)
+		err = bioset_init(&pools->view_bios, MIN_BIOS, 0,
+				  BIOSET_NEED_BVECS);
 	return err;
 }
 
-void snapprot_iohelp_exit(void)
+void snapprot_pools_exit(struct snapprot_pools *pools)
 {
-	bioset_exit(&bio_pool);
-	mempool_destroy(set_pool);
+	bioset_exit(&pools->view_bios);
+	bioset_exit(&pools->bios);
+	mempool_exit(&pools->sets);
 }

@@ -35,7 +35,7 @@ static int label_read(struct snapprot_origin *o, struct page *page)
 	if (!other)
 		return -ENOMEM;
 	label_place(o, &bdev, &sector);
-	snapprot_io_dev_init(&d, bdev, 0);
+	snapprot_io_dev_init(&d, &snapprot_ctr_pools, bdev, 0);
 	err = -ENODATA;
 	if (!o->label_dev && !sector)
 		goto out;
@@ -142,7 +142,7 @@ int snapprot_label_load(struct snapprot_volume *vol, struct snapprot_origin *o)
 		memcpy(vol->label, page_address(page), sizeof(*vol->label));
 	put_page(page);
 	label_place(o, &bdev, &vol->label_sector);
-	snapprot_io_dev_init(&vol->label_dev, bdev, 0);
+	snapprot_io_dev_init(&vol->label_dev, &vol->pools, bdev, 0);
 	return 0;
 }
 
@@ -160,6 +160,7 @@ static int label_put_copy(struct snapprot_volume *vol,
 			  struct snapprot_disk_label *l, unsigned int copy)
 {
 	struct snapprot_io_set *set;
+	int err;
 
 	l->h.block = cpu_to_le64(copy);
 	snapprot_block_seal(l);
@@ -170,7 +171,9 @@ static int label_put_copy(struct snapprot_volume *vol,
 				vol->label_sector +
 				copy * SNAPPROT_SECTORS_PER_BLOCK,
 				&vol->label_page, 1, SNAPPROT_BLOCK_SIZE);
-	return snapprot_io_wait(set);
+	err = snapprot_io_wait(set);
+	snapprot_io_dev_drain(&vol->label_dev);
+	return err;
 }
 
 /**

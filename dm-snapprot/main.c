@@ -23,12 +23,12 @@ static int __init snapprot_init(void)
 	unsigned int i;
 	int err;
 
-	err = snapprot_iohelp_init();
+	err = snapprot_pools_init(&snapprot_ctr_pools);
 	if (err)
-		return err;
+		goto pools;
 	err = snapprot_view_setup();
 	if (err)
-		goto iohelp;
+		goto pools;
 	for (i = 0; i < ARRAY_SIZE(targets); i++) {
 		err = dm_register_target(targets[i]);
 		if (err) {
@@ -40,8 +40,8 @@ static int __init snapprot_init(void)
 
 view:
 	snapprot_view_cleanup();
-iohelp:
-	snapprot_iohelp_exit();
+pools:
+	snapprot_pools_exit(&snapprot_ctr_pools);
 	return err;
 }
 
@@ -49,7 +49,7 @@ static void __exit snapprot_exit(void)
 {
 	unregister(ARRAY_SIZE(targets));
 	snapprot_view_cleanup();
-	snapprot_iohelp_exit();
+	snapprot_pools_exit(&snapprot_ctr_pools);
 }
 
 module_init(snapprot_init);

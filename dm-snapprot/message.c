@@ -237,26 +237,6 @@ static int msg_list(struct snapprot_volume *vol, char **argv, char *result,
 
 /* ---- modes --------------------------------------------------------------------------- */
 
-static int mode_in_store(struct snapprot_volume *vol, bool protect)
-{
-	struct snapprot_store *s;
-	int err = 0;
-	u32 flags;
-
-	s = vol->store;
-	if (vol->attached && snapprot_store_usable(s)) {
-		flags = s->core.flags & ~SNAPPROT_SUPER_PROTECTED;
-		if (protect)
-			flags |= SNAPPROT_SUPER_PROTECTED;
-		err = snapprot_store_rewrite(s, s->core.generation, flags,
-					     s->core.lost_epoch,
-					     s->core.lost_fault);
-		if (err && !READ_ONCE(s->failed))
-			snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
-	}
-	return err ? -EIO : 0;
-}
-
 static void set_mode(struct snapprot_volume *vol, bool protect)
 {
 	bool news = vol->protect != protect;
@@ -282,7 +262,7 @@ static int msg_protect(struct snapprot_volume *vol, char **argv, char *result,
 	err = snapprot_label_write(vol, SNAPPROT_LABEL_PROTECTED, 0,
 				   snapprot_label_generation(vol), 0);
 	mutex_unlock(&vol->mutex);
-	return err ? -EIO : mode_in_store(vol, true);
+	return err ? -EIO : snapprot_volume_store_mode(vol, true);
 }
 
 /*
@@ -299,7 +279,7 @@ static int msg_normal(struct snapprot_volume *vol, char **argv, char *result,
 		return -EINVAL;
 	if (vol->state == SNAPPROT_BLOCKED && !drop)
 		return -EBUSY;
-	err = mode_in_store(vol, false);
+	err = snapprot_volume_store_mode(vol, false);
 	if (err && !drop)
 		return err;
 	mutex_lock(&vol->mutex);

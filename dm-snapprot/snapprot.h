@@ -12,7 +12,6 @@
  *
  * LOCKING, outermost first; doc/locking.rst has the reasons:
  *
- *   snapprot_registry_lock   the list of volumes and of claimed devices
  *   volume->admin     one administrative operation at a time
  *   volume->mutex     state, mode, fault, label, who is claimed. Never held
  *                     over I/O to the store, except the bounded recording of
@@ -23,6 +22,9 @@
  *   store->log        a step of the log, from reserve to commit, and the bits
  *   store->lock       the core: index, space, memtables, cache
  *   volume->lock      (spinlock, irqs off) lists of bios, status fields
+ *
+ * and snapprot_registry_lock, under which no other one is taken: the lists of
+ * volumes and of claimed devices.
  */
 #ifndef SNAPPROT_H
 #define SNAPPROT_H
@@ -35,6 +37,7 @@
 #include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/percpu-refcount.h>
 #include <linux/rwsem.h>
@@ -73,11 +76,24 @@ struct snapprot_store;
 /* ---- iohelp.c: I/O that somebody waits for ---------------------------- */
 
 /**
+ * struct snapprot_pools - what I/O is made of when memory is short
+ *
+ * Each volume has its own: of volumes that are stacked, the upper one must not
+ * hold what the lower one needs to make progress.
+ */
+struct snapprot_pools {
+	mempool_t sets;
+	struct bio_set bios;
+	struct bio_set view_bios;
+};
+
+/**
  * struct snapprot_io_dev - a device with a limit on how long its I/O may take
  * @timeout: in jiffies, 0: none
  * @inflight: I/O on its way, given up or not
  */
 struct snapprot_io_dev {
+	struct snapprot_pools *pools;
 	struct block_device *bdev;
 	unsigned long timeout;
 	atomic_t inflight;
@@ -89,8 +105,12 @@ struct snapprot_io_dev {
  */
 struct snapprot_io_set;
 
-void snapprot_io_dev_init(struct snapprot_io_dev *d, struct block_device *bdev,
-			  unsigned int seconds);
+int snapprot_pools_init(struct snapprot_pools *pools);
+/* Fine on pools that are all zero, and on those whose init failed. */
+void snapprot_pools_exit(struct snapprot_pools *pools);
+void snapprot_io_dev_init(struct snapprot_io_dev *d,
+			  struct snapprot_pools *pools,
+			  struct block_device *bdev, unsigned int seconds);
 /* One I/O that was counted in flight has ended; @d may be gone after this. */
 void snapprot_io_dev_done(struct snapprot_io_dev *d);
 /* Wait, without limit, until nothing is in flight. */
@@ -110,8 +130,8 @@ int snapprot_io_wait(struct snapprot_io_set *set);
 /* One block, from or to @page. */
 int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,
 		      struct page *page);
-int snapprot_iohelp_init(void);
-void snapprot_iohelp_exit(void);
+/* For constructors, which know no volume yet; nobody's writes wait for them. */
+extern struct snapprot_pools snapprot_ctr_pools;
 
 /* ---- cache.c: metadata blocks ------------------------------------------ */
 
@@ -425,6 +445,7 @@ struct snapprot_volume {
 	wait_queue_head_t view_wait;
 	atomic_t view_inflight;
 
+	struct snapprot_pools pools;
 	struct workqueue_struct *cow_wq;
 	struct workqueue_struct *view_wq;
 	struct workqueue_struct *ckpt_wq;
@@ -446,6 +467,8 @@ void snapprot_volume_unclaim(struct snapprot_origin *o);
 int snapprot_volume_arrive(struct snapprot_store_target *t);
 void snapprot_volume_pause(struct snapprot_store_target *t);
 void snapprot_volume_depart(struct snapprot_store_target *t);
+/* Write the mode to the store; under admin. */
+int snapprot_volume_store_mode(struct snapprot_volume *vol, bool protect);
 /* Open the store anew; under admin. For clear_fault. */
 int snapprot_volume_reopen(struct snapprot_volume *vol);
 /* Under mutex: wake whoever may go on after a change. */

@@ -137,7 +137,7 @@ snapprot_store_open(struct snapprot_volume *vol, struct block_device *bdev,
 	if (!s)
 		return NULL;
 	s->low_water = config->low_water;
-	snapprot_io_dev_init(&s->dev, bdev, config->io_timeout);
+	snapprot_io_dev_init(&s->dev, &vol->pools, bdev, config->io_timeout);
 	snapprot_cache_init(&s->cache, config->cache_kib);
 	mutex_lock(&s->lock);
 	*err = snapprot_store_load(&s->core, &s->env, config->blocks);

@@ -36,7 +36,8 @@ static int identify(struct snapprot_store_target *t)
 	struct page *a, *b;
 	int err = -EIO;
 
-	snapprot_io_dev_init(&d, t->dev->bdev, t->config.io_timeout);
+	snapprot_io_dev_init(&d, &snapprot_ctr_pools, t->dev->bdev,
+			     t->config.io_timeout);
 	a = read_super(&d, SNAPPROT_SUPER_BLOCK_0);
 	b = read_super(&d, SNAPPROT_SUPER_BLOCK_1);
 	best = snapprot_super_choose(a ? page_address(a) : NULL,

@@ -17,8 +17,6 @@
 
 #include "snapprot.h"
 
-#define VIEW_BIOS	64
-
 /* Per bio of a view. */
 struct view_bio {
 	struct snapprot_view *view;
@@ -43,7 +41,6 @@ struct view_part {
 	u32 crc[];
 };
 
-static struct bio_set view_bioset;
 static struct workqueue_struct *view_done_wq;
 
 size_t snapprot_view_bio_size(void)
@@ -280,12 +277,12 @@ static void part_submit(struct view_part *p, struct block_device *bdev,
 					sizeof(struct view_bio)))->pending);
 	if (p->page) {
 		bio = bio_alloc_bioset(bdev, 1, REQ_OP_READ, GFP_NOIO,
-				       &view_bioset);
+				       &p->vol->pools.view_bios);
 		__bio_add_page(bio, p->page, SNAPPROT_BLOCK_SIZE, 0);
 		bio->bi_iter.bi_sector = place * SNAPPROT_SECTORS_PER_BLOCK;
 	} else {
 		bio = bio_alloc_clone(bdev, p->parent, GFP_NOIO,
-				      &view_bioset);
+				      &p->vol->pools.view_bios);
 		bio->bi_iter = p->iter;
 		bio->bi_iter.bi_sector = place * SNAPPROT_SECTORS_PER_BLOCK +
 					 offset;
@@ -473,21 +470,12 @@ void snapprot_view_work(struct work_struct *work)
 
 int __init snapprot_view_setup(void)
 {
-	int err = bioset_init(&view_bioset, VIEW_BIOS, 0, BIOSET_NEED_BVECS);
-
-	if (err)
-		return err;
 	view_done_wq = alloc_workqueue("snapprot_view_done",
 				       WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
-	if (!view_done_wq) {
-		bioset_exit(&view_bioset);
-		return -ENOMEM;
-	}
-	return 0;
+	return view_done_wq ? 0 : -ENOMEM;
 }
 
 void snapprot_view_cleanup(void)
 {
 	destroy_workqueue(view_done_wq);
-	bioset_exit(&view_bioset);
 }

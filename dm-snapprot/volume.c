@@ -115,6 +115,7 @@ static void volume_free(struct snapprot_volume *vol)
 	if (vol->fault_wq)
 		destroy_workqueue(vol->fault_wq);
 	snapprot_cow_exit(vol);
+	snapprot_pools_exit(&vol->pools);
 	if (vol->label_page)
 		put_page(vol->label_page);
 	kfree(vol->label);
@@ -139,7 +140,9 @@ static int volume_init(struct snapprot_volume *vol)
 	INIT_DELAYED_WORK(&vol->grace_work, snapprot_grace_work);
 	INIT_DELAYED_WORK(&vol->grow_work, snapprot_grow_work);
 	snapprot_view_init(vol);
-	err = snapprot_cow_init(vol);
+	err = snapprot_pools_init(&vol->pools);
+	if (!err)
+		err = snapprot_cow_init(vol);
 	if (err)
 		return err;
 	vol->label = kzalloc(sizeof(*vol->label), GFP_KERNEL);
@@ -530,6 +533,33 @@ static void claim_store(struct snapprot_volume *vol)
 }
 
 /**
+ * snapprot_volume_store_mode() - record the mode in the store, if it is there
+ * @vol: the volume
+ * @protect: what to record
+ *
+ * Context: volume->admin held. Return: 0, or -EIO with the fault raised.
+ */
+int snapprot_volume_store_mode(struct snapprot_volume *vol, bool protect)
+{
+	struct snapprot_store *s;
+	int err = 0;
+	u32 flags;
+
+	s = vol->store;
+	if (vol->attached && snapprot_store_usable(s)) {
+		flags = s->core.flags & ~SNAPPROT_SUPER_PROTECTED;
+		if (protect)
+			flags |= SNAPPROT_SUPER_PROTECTED;
+		err = snapprot_store_rewrite(s, s->core.generation, flags,
+					     s->core.lost_epoch,
+					     s->core.lost_fault);
+		if (err && !READ_ONCE(s->failed))
+			snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
+	}
+	return err ? -EIO : 0;
+}
+
+/**
  * snapprot_volume_claim() - the live volume's target is about to be resumed
  * @o: the live volume's target
  *
@@ -541,7 +571,7 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 	struct mapped_device *md = dm_table_get_md(o->ti->table);
 	struct snapprot_volume *vol = o->vol;
 	unsigned int noio = memalloc_noio_save();
-	bool first;
+	bool first, stricter;
 	int err = 0;
 
 	mutex_lock(&vol->admin);
@@ -572,7 +602,9 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 		goto out;
 	}
 	first = !vol->started;
+	stricter = !vol->protect;
 	adopt_args(vol, o);
+	stricter &= vol->protect && !first;
 	/* Timers that run go by the new limits. */
 	if (vol->grace_running)
 		snapprot_grace_start(vol);
@@ -592,9 +624,13 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 	vol->started = true;
 	if (first)
 		start_without_store(vol);
+	if (stricter)
+		snapprot_event(vol, "MODE");
 	mutex_unlock(&vol->mutex);
 	if (first)
 		claim_store(vol);
+	else if (stricter)
+		snapprot_volume_store_mode(vol, true);
 	vol->running = true;
 	snapprot_volume_kick(vol);
 out:
