@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Properties: random operations on small stores, with crashes anywhere, against
+ * the model. After every crash the store must load, its check must find nothing,
+ * and every snapshot must be what it was.
+ */
+#include "model.h"
+
+static const u64 sizes[] = {
+	1024, 1024, 1024, 1031, 1500, 2048, 4000, 16383, 16384, 16391, 16392,
+	16393, 32767, 32768 + 100,
+};
+
+static struct model *random_model(void)
+{
+	static const u64 strides[] = { 1, 1, 3, 1000, (1ull << 38) + 1 };
+	struct model *m;
+
+	m = model_new(sizes[unit_below(ARRAY_SIZE(sizes))],
+		      40 + unit_below(500),
+		      strides[unit_below(ARRAY_SIZE(strides))]);
+	m->precise = !unit_once_in(3);
+	return m;
+}
+
+/* Out of space: a checkpoint, and if that is not enough something must go. */
+static int make_room(struct model *m)
+{
+	int err = model_checkpoint(m);
+
+	if (err || snapprot_log_room(&m->core))
+		return err;
+	if (m->nr_snaps && !unit_once_in(8))
+		err = model_delete(m, unit_once_in(2) ? 0 :
+				      unit_below(m->nr_snaps));
+	else if (m->phase < MODEL_WRITE)
+		err = model_update(m, true);
+	return err ? err : model_checkpoint(m);
+}
+
+static int grow(struct model *m)
+{
+	u64 blocks = m->sim->blocks + unit_below(3000);
+
+	if (blocks > 40000)
+		return 0;
+	sim_resize(m->sim, blocks);
+	CHECK_EQ(snapprot_store_grow(&m->core, blocks), 0);
+	return 0;
+}
+
+static int random_op(struct model *m)
+{
+	u32 what = unit_below(100);
+	int err;
+
+	if (what < 45) {
+		err = model_write(m, 1 + unit_below(unit_once_in(3) ? 60 : 6));
+		return err == -ENOSPC ? make_room(m) : err;
+	}
+	if (what < 52)
+		return model_create(m);
+	if (what < 56)
+		return m->nr_snaps ?
+			model_delete(m, unit_below(m->nr_snaps)) : 0;
+	if (what < 88)
+		return model_checkpoint_tick(m);
+	if (what < 91)
+		return model_checkpoint(m);
+	if (what < 93)
+		return model_update(m, unit_once_in(20));
+	if (what < 94 && unit_once_in(10))
+		return grow(m);
+	if (what < 95)
+		model_reload(m, unit_once_in(2));
+	return 0;
+}
+
+/*
+ * In the end delete everything: not one block may stay in use, but the place of
+ * the next header and the last checkpoint itself.
+ */
+static void drain(struct model *m)
+{
+	struct snapprot_core *core = &m->core;
+	u32 i;
+
+	while (m->nr_snaps)
+		CHECK_EQ(model_delete(m, unit_below(m->nr_snaps)), 0);
+	for (i = 0; i < 40 && (core->flags & SNAPPROT_SUPER_SWEEP); i++)
+		CHECK_EQ(model_checkpoint(m), 0);
+	CHECK(!(core->flags & SNAPPROT_SUPER_SWEEP));
+	CHECK_EQ(model_checkpoint(m), 0);
+	CHECK_EQ(core->root, 0);
+	CHECK_EQ(core->nr_entries, 0);
+	CHECK_EQ(core->nr_nodes, 0);
+	CHECK_EQ(core->nr_free, snapprot_allocatable(core->blocks) - 1 -
+				core->nr_ckpt_blocks);
+	model_check(m, true);
+}
+
+/* Compare in the middle of things, without a crash. */
+static void look_around(struct model *m)
+{
+	long fuse = m->sim->fuse;
+
+	/* What is looked at may be written back, but nothing dies of it. */
+	m->sim->fuse = -1;
+	if (unit_once_in(60))
+		model_verify(m);
+	if (m->phase == MODEL_IDLE && unit_once_in(20)) {
+		model_check(m, unit_once_in(4));
+		if (m->precise && !(m->core.flags & SNAPPROT_SUPER_SWEEP))
+			model_check_swept(m);
+	}
+	m->sim->fuse = fuse;
+}
+
+static void run(u32 ops)
+{
+	struct model *m = random_model();
+	u32 i;
+
+	for (i = 0; i < ops; i++) {
+		if (m->sim->fuse < 0 && unit_once_in(25))
+			m->sim->fuse = 1 + unit_below(unit_once_in(2) ? 12 :
+								       150);
+		if (random_op(m) || m->sim->dead)
+			model_reload(m, true);
+		else
+			look_around(m);
+	}
+	m->sim->fuse = -1;
+	if (m->phase != MODEL_IDLE)
+		CHECK_EQ(model_checkpoint(m), 0);
+	model_verify(m);
+	drain(m);
+	model_free(m);
+}
+
+static void crash_anywhere(void)
+{
+	u64 seed = unit_seed_get();
+	u32 rounds = unit_rounds(60);
+	u32 i;
+
+	for (i = 0; i < rounds; i++) {
+		unit_seed(seed + i);
+		run(600);
+	}
+}
+
+static const struct unit_test tests[] = {
+	UNIT_TEST(crash_anywhere),
+};
+
+UNIT_MAIN(tests)
