@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For people. The kernel's build system reads dm-snapprot/Kbuild.
+#
+#   make                    module for the running kernel, and tools
+#   make modules KDIR=...   dm-snapprot/dm-snapprot.ko for another kernel
+#   make tools              userspace/snapprot
+#   make demo               shows in a virtual machine what it does
+#   make check              every test
+#   make install            module, tools, manuals
+#   make clean
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+MODULE_DIR ?= $(CURDIR)/dm-snapprot
+# Hooks by which the tests provoke failures: never for use.
+DEBUG_HOOKS ?= 0
+
+kbuild = $(MAKE) -C $(KDIR) M=$(MODULE_DIR) \
+	CONFIG_SNAPPROT_DEBUG=$(if $(filter 1 y,$(DEBUG_HOOKS)),y,n)
+
+# The tools first: they need no kernel headers.
+all: tools modules
+
+modules: headers
+	$(kbuild) modules
+
+headers:
+	@if [ ! -e "$(KDIR)/Makefile" ]; then \
+		echo "No kernel headers in $(KDIR)." >&2; \
+		echo "Install those of the kernel, or name another one:" >&2; \
+		echo "  make modules KDIR=/lib/modules/RELEASE/build" >&2; \
+		ls -d /lib/modules/*/build 2> /dev/null | \
+			sed 's/^/  there is: KDIR=/' >&2; \
+		exit 1; \
+	fi
+
+tools:
+	$(MAKE) -C userspace
+
+test-tools:
+	$(MAKE) -C tests/lib
+
+demo:
+	scripts/demo
+
+check:
+	tests/run
+
+install: modules tools
+	$(kbuild) modules_install
+	$(MAKE) -C userspace install
+
+clean:
+	rm -rf .build
+	$(MAKE) -C userspace clean
+	$(MAKE) -C tests/lib clean
+	if [ -e tests/unit/Makefile ]; then $(MAKE) -C tests/unit clean; fi
+	find dm-snapprot \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' \
+		-o -name modules.order -o -name Module.symvers \
+		-o -name have.h \) -delete
+
+.PHONY: all modules headers tools test-tools demo check install clean

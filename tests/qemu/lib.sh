@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What tests/qemu/run needs before it can start a guest: which kernel, its
+# initrd, the module built for it, and what a test says in its header.
+# Sourced; expects TOP, sets BUILD.
+
+BUILD=${BUILD:-$TOP/.build}
+
+die()
+{
+	echo "${0##*/}: $*" >&2
+	exit 2
+}
+
+# resolve_kernel <version prefix | release | path of an image>: sets KIMAGE, KREL
+resolve_kernel()
+{
+	local image
+
+	case $1 in
+	/* | ./*)
+		KIMAGE=$1
+		[ -r "$KIMAGE" ] || die "cannot read the kernel $KIMAGE"
+		KREL=$(file -bL "$KIMAGE" |
+			sed -n 's/.*, version \([^ ]*\) .*/\1/p')
+		[ -n "$KREL" ] || die "$KIMAGE does not say its release"
+		;;
+	*)
+		KIMAGE=
+		for image in "/boot/vmlinuz-$1" "/boot/vmlinuz-$1"[.-]*; do
+			[ -r "$image" ] && KIMAGE=$image
+		done
+		[ -n "$KIMAGE" ] || die "no kernel $1 in /boot (scripts/setup)"
+		KREL=${KIMAGE#/boot/vmlinuz-}
+		;;
+	esac
+	[ -d "/lib/modules/$KREL" ] || die "no modules of $KREL"
+}
+
+# Files that the first steps of a guest need, in the order of insmod.
+initrd_modules()
+{
+	local module
+
+	for module in virtio_pci 9pnet_virtio 9p overlay virtio_blk \
+		virtio_console; do
+		modprobe -S "$KREL" -D "$module" || return
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+}
+
+# One initrd a kernel, made again when a module or init is newer.
+ensure_initrd()
+{
+	local dir=$BUILD/$KREL work file name
+
+	INITRD=$dir/initrd.img
+	if [ "$INITRD" -nt "$TOP/tests/qemu/init" ] &&
+		[ "$INITRD" -nt "$TOP/tests/qemu/lib.sh" ] &&
+		[ "$INITRD" -nt "/lib/modules/$KREL/modules.dep" ]; then
+		return
+	fi
+	mkdir -p "$dir"
+	work=$(mktemp -d "$dir/initrd.XXXXXX") || die "no room for an initrd"
+	mkdir -p "$work"/{bin,dev,proc,sys,modules}
+	ldd "$(command -v busybox)" > /dev/null 2>&1 &&
+		die "busybox is not a static one (package busybox-static)"
+	cp "$(command -v busybox)" "$work/bin/busybox"
+	cp "$TOP/tests/qemu/init" "$work/init"
+	initrd_modules > "$work/files" || die "modprobe does not know $KREL"
+	while read -r file; do
+		name=${file##*/}
+		case $name in
+		*.xz) xz -dc "$file" > "$work/modules/${name%.xz}" ;;
+		*.zst) zstd -qdc "$file" > "$work/modules/${name%.zst}" ;;
+		*) cp "$file" "$work/modules/$name" ;;
+		esac || die "cannot read $file"
+		name=${name%.xz}
+		echo "${name%.zst}" >> "$work/modules/list"
+	done < "$work/files"
+	rm "$work/files"
+	(cd "$work" && find . | cpio -o -H newc --quiet) > "$work.img" ||
+		die "cannot make the initrd"
+	mv "$work.img" "$INITRD"
+	rm -rf "$work"
+}
+
+# Programs that tests run, in the guest or here.
+ensure_tools()
+{
+	local log=$BUILD/tools.log
+
+	{
+		make -s -C "$TOP/tests/lib" && make -s -C "$TOP/userspace"
+	} > "$log" 2>&1 || {
+		tail -n 30 "$log" >&2
+		die "the tools do not build"
+	}
+}
+
+# The module, built for KREL with the test hooks, and a modules.dep that knows
+# it; MODS is where the guest takes both from.
+ensure_module()
+{
+	local dir=$BUILD/$KREL/mods/lib/modules/$KREL ko sum
+
+	"$TOP/scripts/build-module" "$KREL" > "$BUILD/$KREL/build.log" 2>&1 || {
+		tail -n 30 "$BUILD/$KREL/build.log" >&2
+		die "the module does not build for $KREL"
+	}
+	ko=$BUILD/$KREL/src/dm-snapprot.ko
+	if ! cmp -s "$ko" "$dir/updates/dm-snapprot.ko"; then
+		mkdir -p "$dir/updates"
+		cp "$ko" "$dir/updates/dm-snapprot.ko"
+	fi
+	# depmod reads every module of the kernel: only when it matters.
+	sum=$(modinfo -F alias "$ko"; modinfo -F depends "$ko")
+	[ "$sum" != "$(cat "$dir.sum" 2> /dev/null)" ] || return 0
+	ln -sfn "/lib/modules/$KREL/kernel" "$dir/kernel"
+	cp "/lib/modules/$KREL"/modules.{order,builtin,builtin.modinfo} "$dir"
+	depmod -b "$BUILD/$KREL/mods" "$KREL" || die "depmod failed"
+	printf '%s\n' "$sum" > "$dir.sum"
+}
+
+# header <test> <key>: the value of "# key: value" before the first code line
+header()
+{
+	awk -v key="$2" '
+		!/^#/ && NF { exit }
+		index($0, "# " key ": ") == 1 {
+			print substr($0, length(key) + 5)
+		}' "$TOP/$1"
+}
+
+header_or()
+{
+	local value
+
+	value=$(header "$1" "$2")
+	printf '%s\n' "${value:-$3}"
+}
+
+# Everything about the machine that a test wants; tests for which this is the
+# same may share a guest.
+machine_of()
+{
+	local boots private=
+
+	boots=$(header_or "$1" boots 1)
+	[ "$boots" = 1 ] || private=$1
+	printf '%s|%s|%s|%s|%s|%s\n' \
+		"$(header_or "$1" disks '256M 256M 256M')" \
+		"$(header_or "$1" memory 1G)" "$(header_or "$1" cpus 2)" \
+		"$(header_or "$1" cache unsafe)" \
+		"$(header_or "$1" cmdline '')" "$private"
+}
+
+# KVM is used where it boots, which is not wherever /dev/kvm exists.
+choose_accel()
+{
+	local cache=$BUILD/accel-$KREL out pid
+
+	if [ -n "${SNAPPROT_ACCEL:-}" ]; then
+		ACCEL=$SNAPPROT_ACCEL
+		return
+	fi
+	if [ ! -s "$cache" ]; then
+		ACCEL=tcg,thread=multi
+		if [ -w /dev/kvm ]; then
+			out=$(mktemp)
+			timeout -s KILL 20 qemu-system-x86_64 -accel kvm \
+				-cpu host -m 256M -nodefaults -no-user-config \
+				-display none -no-reboot -kernel "$KIMAGE" \
+				-append "console=ttyS0 panic=-1" \
+				-serial "file:$out" < /dev/null > /dev/null 2>&1 &
+			pid=$!
+			wait "$pid" 2> /dev/null
+			# No initrd: reaching that complaint is a whole boot.
+			grep -q 'Unable to mount root fs' "$out" && ACCEL=kvm
+			rm -f "$out"
+		fi
+		echo "$ACCEL" > "$cache"
+	fi
+	ACCEL=$(< "$cache")
+}
+
+# What must never be in a kernel's log. Extended regular expressions.
+LOG_COMPLAINTS='Kernel panic|Oops|BUG:|kernel BUG|WARNING:|Call Trace:'
+LOG_COMPLAINTS+='|general protection fault|[Uu]nable to handle|KASAN|KCSAN|UBSAN'
+LOG_COMPLAINTS+='|KFENCE|kmemleak:.*(new suspected|unreferenced)'
+LOG_COMPLAINTS+='|unreferenced object|hung task|blocked for more than'
+LOG_COMPLAINTS+='|possible circular|possible recursive|inconsistent lock state'
+LOG_COMPLAINTS+='|suspicious RCU|bad unlock balance|lock held when returning'
+LOG_COMPLAINTS+='|still has locks held|[Ll]eaked|[Oo]bjects remaining'
+LOG_COMPLAINTS+='|refcount_t:|list_(add|del) corruption|double free'
+LOG_COMPLAINTS+='|scheduling while atomic|sleeping function called'
+LOG_COMPLAINTS+='|soft lockup|hard LOCKUP|rcu.*(stall|detected expedited)'
+LOG_COMPLAINTS+='|Bad page|Redzone|Poison overwritten|Object padding'
+LOG_COMPLAINTS+='|use-after-free|stack guard page|stack overflow|bio too big'
+LOG_COMPLAINTS+='|DEBUG_LOCKS_WARN_ON|ODEBUG:|page allocation failure'
+LOG_COMPLAINTS+='|Out of memory: Killed|invoked oom-killer|segfault at'
+
+# scan_log <test>: of the log on standard input, the complaints that the test has
+# not announced
+scan_log()
+{
+	local expected
+
+	expected=$(header "$1" expect-log | paste -sd '|')
+	grep -aE "$LOG_COMPLAINTS" |
+		if [ -n "$expected" ]; then grep -avE "$expected"; else cat; fi
+}
+
+# check_ktap <file>: prints what is wrong with a test's own report
+check_ktap()
+{
+	awk '
+	/^1\.\.[0-9]+/ { plans++; plan = substr($1, 4) + 0; skip = /SKIP/ }
+	/^ok / { n++; if ($2 + 0 != n) order = 1 }
+	/^not ok / { n++; bad = bad (bad == "" ? "" : "; ") $0
+		if ($3 + 0 != n) order = 1 }
+	END {
+		if (plans != 1)
+			print "no plan, or more than one"
+		else if (n != plan)
+			print plan " cases planned, " n + 0 " reported"
+		else if (order)
+			print "cases out of order"
+		else if (!n && !skip)
+			print "no case was run"
+		if (bad != "")
+			print bad
+	}' "$1"
+}
