@@ -780,18 +780,41 @@ static int continue_store(struct snapprot_store_target *t,
 	return 0;
 }
 
+/*
+ * The table was no good. Until there is another one the store stays what it
+ * was, suspended, but now it is this target's, for the old one goes.
+ */
+static void keep_suspended(struct snapprot_store_target *t,
+			   struct snapprot_store_target *old)
+{
+	struct snapprot_volume *vol = t->vol;
+	struct snapprot_store *s = old->store;
+
+	down_write(&vol->store_sem);
+	s->dev.bdev = t->dev->bdev;
+	up_write(&vol->store_sem);
+	set_store(old, NULL);
+	set_store(t, s);
+	mutex_lock(&vol->mutex);
+	vol->store_target = t;
+	mutex_unlock(&vol->mutex);
+}
+
 /* Take the place of the target that was the store's until now. */
 static int arrive_locked(struct snapprot_store_target *t)
 {
 	struct snapprot_volume *vol = t->vol;
 	struct snapprot_store_target *old = vol->store_target;
 	struct snapprot_store *s = old ? old->store : NULL;
+	bool same, good;
 	int err;
 
-	if (s && s->dev.bdev->bd_dev == t->dev->bdev->bd_dev &&
-	    !READ_ONCE(s->failed) &&
-	    t->config.blocks >= s->core.blocks) {
+	same = s && s->dev.bdev->bd_dev == t->dev->bdev->bd_dev;
+	good = same && !READ_ONCE(s->failed);
+	if (good && t->config.blocks >= s->core.blocks) {
 		err = continue_store(t, old);
+		if (err && old != t)
+			keep_suspended(t, old);
 		if (err)
 			return err;
 		s = t->store;
@@ -803,14 +826,18 @@ static int arrive_locked(struct snapprot_store_target *t)
 		return 0;
 	}
 	/* Another device, or one that failed, or a smaller table. */
-	if (s && s->dev.bdev->bd_dev == t->dev->bdev->bd_dev) {
-		if (atomic_read(&s->dev.inflight))
-			return -EBUSY;
-		close_store(old);
-	}
+	if (good && old == t)
+		return -ENOSPC;		/* refused already */
+	if (same && atomic_read(&s->dev.inflight))
+		return -EBUSY;
 	err = open_store(t);
-	if (err && !load_is_fault(err))
+	if (err && !load_is_fault(err)) {
+		if (good)
+			keep_suspended(t, old);
 		return err;
+	}
+	if (same && old != t)
+		close_store(old);
 	if (!err && vol->origin) {
 		if (old && old != t && s)
 			detach_store(vol, s);
@@ -923,7 +950,8 @@ void snapprot_volume_depart(struct snapprot_store_target *t)
 		mutex_lock(&vol->mutex);
 		vol->store_target = NULL;
 		mutex_unlock(&vol->mutex);
-		attached = vol->attached;
+		/* After a reload that was refused nothing may be attached. */
+		attached = vol->attached || vol->state == SNAPPROT_ACTIVE;
 		if (s) {
 			WRITE_ONCE(s->failed, true);
 			detach_store(vol, s);

@@ -12,7 +12,7 @@
 #include "platform.h"
 
 #define SNAPPROT_BLOCK_SHIFT		12
-#define SNAPPROT_BLOCK_SIZE		(1u << SNAPPROT_BLOCK_SHIFT)
+#define SNAPPROT_BLOCK_SIZE		4096u
 #define SNAPPROT_SECTORS_PER_BLOCK	(SNAPPROT_BLOCK_SIZE >> 9)
 
 /* The only version that this code writes; newer ones are refused. */
@@ -327,6 +327,7 @@ struct snapprot_disk_label {
 #define SNAPPROT_ASSERT_BLOCK(type) \
 	static_assert(sizeof(struct type) == 4096, #type " is one block")
 
+static_assert(SNAPPROT_BLOCK_SIZE >> SNAPPROT_BLOCK_SHIFT == 1, "block size");
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_super);
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_log);
 SNAPPROT_ASSERT_BLOCK(snapprot_disk_node);

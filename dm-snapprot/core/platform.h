@@ -30,10 +30,10 @@
 #include <endian.h>
 #include <linux/types.h>
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef uint64_t u64;	/* so that PRIu64 is right for it */
 
 #ifndef __packed
 #define __packed		__attribute__((__packed__))
