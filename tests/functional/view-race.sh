@@ -1,0 +1,179 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A snapshot's reads and the live volume's writes meet on the same blocks, and so
+# do several writes. What is only sometimes possible is made to happen by delays
+# under the volume; the rest is tried often.
+# disks: 9M 64M
+# timeout: 150
+# covers: known bugs: 1 a read in flight as a write is released; 3 the bit before the commit
+
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "$0")/../lib/common.sh"
+# shellcheck source=tests/lib/images.sh
+. "$TOP/tests/lib/images.sh"
+
+layers()
+{
+	layer_new olow "$ORIGIN_DISK"
+	layer_new slow "$STORE_DISK"
+	ORIGIN=/dev/mapper/olow
+	STORE=/dev/mapper/slow
+}
+
+# in_flight <name> <read|write> <at least>: requests inside of a layer
+in_flight()
+{
+	local sys
+
+	sys=/sys/block/$(dm_kernel_name "$1")/inflight
+	awk -v what="$2" -v n="$3" \
+		'{ exit !((what == "read" ? $1 : $2) >= n) }' "$sys"
+}
+
+# The old block is on its way into the store, so a reader is still sent to the
+# origin for it. The read takes longer than the store does. The write has to wait
+# for that as well.
+case_read_in_flight_when_write_is_released()
+{
+	local reader writer
+
+	layers
+	sp_up
+	images_begin
+	images_take 1
+	sp_load_view 1
+	layer_delay slow 0 1000 1000
+	write_at "$ORIGIN_DM" 64 8 99 &
+	writer=$!
+	wait_for 20 in_flight slow write 1
+	layer_delay olow 4000 0
+	dev_sum /dev/mapper/snap1 64 8 > read.sum &
+	reader=$!
+	wait_for 20 in_flight olow read 1
+	wait_for 20 in_flight slow write 0
+	wait "$reader"
+	wait "$writer"
+	layer_linear olow
+	layer_linear slow
+	expect_eq "what was read" "$(< read.sum)" "$(dev_sum "$SHADOW" 64 8)"
+	verify_at "$ORIGIN_DM" 64 8 99
+	write_at "$SHADOW" 64 8 99
+	images_check
+}
+
+# Neither the write that made the old block go into the store nor another one
+# reaches the origin before it is there.
+case_no_write_before_the_commit()
+{
+	local first second third
+
+	layers
+	sp_up
+	images_begin
+	images_take 1
+	layer_hold slow
+	write_at "$ORIGIN_DM" 64 8 11 &
+	first=$!
+	wait_for 20 in_flight slow write 1
+	write_at "$ORIGIN_DM" 64 8 11 &
+	second=$!
+	write_at "$ORIGIN_DM" 66 1 11 &
+	third=$!
+	wait_for 20 holds 3
+	blkpat -l "$ORIGIN_SECTORS" cmp "$ORIGIN" "$SHADOW" >&2 ||
+		fail "a write has reached the origin"
+	# Reads are not kept waiting.
+	read_at "$ORIGIN_DM" 64 8
+	layer_release slow
+	wait "$first"
+	wait "$second"
+	wait "$third"
+	write_at "$SHADOW" 64 8 11
+	images_check
+}
+
+holds()
+{
+	[ "$(st held)" = "$1" ]
+}
+
+# Four writers on the same blocks, of sizes that cut through them.
+case_writers_on_the_same_blocks()
+{
+	local round writer pids
+
+	sp_up
+	images_begin
+	for round in {1..8}; do
+		images_take "$round"
+		pids=()
+		for writer in 1 2 3 4; do
+			blkpat -l 512 write "$ORIGIN_DM" \
+				"$round$writer" 30 16K &
+			pids+=($!)
+		done
+		for writer in "${pids[@]}"; do
+			wait "$writer"
+		done
+		# Which one came last is not known.
+		blkpat -l 512 copy "$ORIGIN_DM" "$SHADOW"
+	done
+	images_check
+}
+
+# reader <id>: whatever is written meanwhile, it is the same each time
+reader()
+{
+	local want got
+
+	want=$(< "$SUMS/$1")
+	while [ ! -e stop ]; do
+		got=$(dev_sum "/dev/mapper/snap$1")
+		[ "$got" = "$want" ] || {
+			echo "# snapshot $1 was read as $got" >&2
+			return 1
+		}
+		echo "$1" >> "read.$1"
+	done
+}
+
+have_read()
+{
+	local id
+
+	for id; do
+		[ "$(wc -l < "read.$id")" -ge 3 ] || return 1
+	done
+}
+
+case_readers_and_writers()
+{
+	local id pids=()
+
+	# A little slower than it is, so that there is time to meet.
+	layers
+	sp_up
+	images_begin
+	layer_delay olow 2 0
+	for id in 1 2 3; do
+		images_take "$id"
+		sp_load_view "$id"
+		: > "read.$id"
+		reader "$id" &
+		pids+=($!)
+		images_write "$id" 150 16K
+	done
+	wait_for 60 have_read 1 2 3
+	: > stop
+	for id in "${pids[@]}"; do
+		wait "$id"
+	done
+	layer_linear olow
+	images_views_remove
+	images_check
+}
+
+run_cases case_read_in_flight_when_write_is_released \
+	case_no_write_before_the_commit case_writers_on_the_same_blocks \
+	case_readers_and_writers
