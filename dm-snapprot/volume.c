@@ -639,6 +639,18 @@ out:
 	return err;
 }
 
+/*
+ * A log that ends at a checkpoint leaves nothing to be told from a torn end:
+ * damage to a store at rest is then noticed, wherever it is.
+ */
+static void leave_clean(struct snapprot_volume *vol)
+{
+	down_read(&vol->store_sem);
+	if (vol->attached && snapprot_store_usable(vol->store))
+		snapprot_ckpt_run(vol->store);
+	up_read(&vol->store_sem);
+}
+
 /**
  * snapprot_volume_unclaim() - the live volume's target goes
  * @o: the live volume's target
@@ -651,6 +663,7 @@ void snapprot_volume_unclaim(struct snapprot_origin *o)
 
 	mutex_lock(&vol->admin);
 	if (vol->origin == o) {
+		leave_clean(vol);
 		mutex_lock(&vol->mutex);
 		snapprot_grace_stop(vol);
 		vol->origin = NULL;

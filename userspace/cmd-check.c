@@ -293,6 +293,7 @@ static int run_check(int argc, char **argv)
 		{ "json",	no_argument,	NULL, 'j' },
 		{ NULL,		0,		NULL, 0 }
 	};
+	static const struct check nothing;
 	struct device dev = DEVICE_CLOSED;
 	bool json = false;
 	int opt, code;
@@ -307,8 +308,12 @@ static int run_check(int argc, char **argv)
 		return complain_usage("one store is needed");
 
 	/* Whatever keeps the device from being read, nothing can be told. */
-	if (device_open(&dev, argv[optind], 0))
+	if (device_open(&dev, argv[optind], 0)) {
+		if (json)
+			print_json_verdict(argv[optind], &nothing, "unknown",
+					   "cannot be opened");
 		return CHECK_UNKNOWN;
+	}
 	code = check_device(&dev, json);
 	device_close(&dev);
 	return code;

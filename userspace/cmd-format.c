@@ -30,6 +30,7 @@
  * @label_dev: its path, or NULL
  * @unlabelled: there is to be no label
  * @force: signatures do not matter
+ * @uuid_given: by the user
  * @uuid: of the volume
  * @origin_sectors: length of the live volume
  * @now: creation time

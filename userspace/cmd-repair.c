@@ -47,7 +47,8 @@ enum fate {
  * @img: what was read of it
  * @fate: of each snapshot of @img
  * @bad: damaged blocks that it needs, of each snapshot
- * @lost_epoch: of the new store
+ * @epoch: of the new store
+ * @lost_epoch: the same
  * @lost_fault: the same
  * @rb: the new store
  * @data: one block
@@ -60,6 +61,7 @@ struct repair {
 	struct image img;
 	enum fate fate[SNAPPROT_MAX_SNAPSHOTS];
 	u64 bad[SNAPPROT_MAX_SNAPSHOTS];
+	u32 epoch;
 	u32 lost_epoch;
 	u32 lost_fault;
 	struct rebuild rb;
@@ -198,6 +200,10 @@ static void judge_order(struct repair *r)
 		if (r->fate[i] == FATE_KEPT &&
 		    r->img.snaps[i].epoch <= r->lost_epoch)
 			r->fate[i] = FATE_YOUNGER;
+	/* Of a log that is cut not even the last epoch is known for sure. */
+	r->epoch = r->img.epoch;
+	if (r->epoch < r->lost_epoch)
+		r->epoch = r->lost_epoch;
 }
 
 static int judge(struct repair *r)
@@ -301,7 +307,7 @@ static int build(struct repair *r)
 	err = device_zero(&r->target);
 	if (!err)
 		err = rebuild_begin(&r->rb, &r->target, r->img.super,
-				    r->img.epoch, r->lost_epoch, r->lost_fault);
+				    r->epoch, r->lost_epoch, r->lost_fault);
 	for (i = 0; i < r->img.nr_snaps && !err; i++)
 		err = rebuild_add_snap(&r->rb, &r->img.snaps[i]);
 	if (!err) {
@@ -325,16 +331,6 @@ static int build(struct repair *r)
 }
 
 /* ---- the devices ---------------------------------------------------------------- */
-
-static int open_source(struct repair *r, const char *path)
-{
-	int code;
-
-	code = device_open(&r->source, path, 0);
-	if (!code && r->source.in_use)
-		code = complain(TOOL_BUSY, "%s: is in use", path);
-	return code;
-}
 
 /* A file's contents have no signature, so there must be none. */
 static int check_file(const struct repair *r)
@@ -397,7 +393,7 @@ static int size_target(struct repair *r)
 
 static int open_target(struct repair *r, const char *path)
 {
-	static struct device same = DEVICE_CLOSED;
+	struct device same = DEVICE_CLOSED;
 	int code;
 
 	/* Told apart before it is locked against this very program. */
@@ -425,7 +421,8 @@ static int repair(struct repair *r, const char *source, const char *target)
 {
 	int code;
 
-	code = open_source(r, source);
+	/* What changes while it is read is not what was proved. */
+	code = device_open(&r->source, source, DEVICE_ALONE);
 	if (!code)
 		code = open_target(r, target);
 	if (!code)

@@ -238,18 +238,19 @@ static int open_fd(struct device *dev, int flags)
 	return open(dev->path, flags, 0600);
 }
 
+static bool must_be_free(unsigned int flags)
+{
+	return flags & (DEVICE_WRITE | DEVICE_ALONE);
+}
+
 static int take_fd(struct device *dev, unsigned int flags)
 {
-	int mode = O_CLOEXEC;
+	int mode = O_CLOEXEC | (flags & DEVICE_WRITE ? O_RDWR : O_RDONLY);
 
-	if (flags & DEVICE_WRITE)
-		mode |= O_RDWR;
 	if (dev->block) {
-		dev->fd = open_fd(dev, mode | O_EXCL);
-		if (dev->fd < 0 && errno == EBUSY && !(flags & DEVICE_WRITE)) {
-			dev->in_use = true;
-			dev->fd = open_fd(dev, mode);
-		}
+		if (must_be_free(flags))
+			mode |= O_EXCL;
+		dev->fd = open_fd(dev, mode);
 		return dev->fd;
 	}
 	if (flags & DEVICE_CREATE) {
@@ -293,7 +294,7 @@ static int lock_file(struct device *dev, unsigned int flags)
 	if (errno != EWOULDBLOCK)
 		return -errno;
 	dev->in_use = true;
-	return write ? -EBUSY : 0;
+	return must_be_free(flags) ? -EBUSY : 0;
 }
 
 static int check_users(struct device *dev, unsigned int flags)
@@ -303,7 +304,7 @@ static int check_users(struct device *dev, unsigned int flags)
 	if (!find_user(dev, who, sizeof(who)))
 		return 0;
 	dev->in_use = true;
-	if (flags & DEVICE_WRITE)
+	if (must_be_free(flags))
 		return complain(TOOL_BUSY, "%s: %s", dev->path, who);
 	return 0;
 }

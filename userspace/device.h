@@ -12,13 +12,14 @@
 /* All that a device_open() may be asked for besides reading. */
 #define DEVICE_WRITE	(1u << 0)	/* and nobody else may use it */
 #define DEVICE_CREATE	(1u << 1)	/* a missing file is made, empty */
+#define DEVICE_ALONE	(1u << 2)	/* nobody else may use it, nor we write */
 
 /**
  * struct device - an open device or file
  * @path: as the user gave it
  * @fd: -1 if it is not open
  * @block: a block device, not a regular file
- * @in_use: opened for reading only, while somebody else uses it
+ * @in_use: somebody else uses it, as far as that can be told without taking it
  * @created: DEVICE_CREATE made the file
  * @dev: identity: the device's own number, or that of the file's file system
  * @ino: 0 for a device
@@ -41,8 +42,9 @@ struct device {
  * device_open() - open a device or a file, and see who uses it
  * @flags: DEVICE_*
  *
- * With DEVICE_WRITE a device in use is refused. Failures are complained about
- * here. Returns 0 or an exit code.
+ * With DEVICE_WRITE or DEVICE_ALONE a device in use is refused. Without them it
+ * is not taken for even a moment, so that a look at it from a udev rule is in
+ * nobody's way. Failures are complained about here. Returns 0 or an exit code.
  */
 int device_open(struct device *dev, const char *path, unsigned int flags);
 void device_close(struct device *dev);

@@ -318,7 +318,9 @@ u32 snapprot_snaps_valid(const struct snapprot_core *core);
 
 /**
  * snapprot_lookup() - where a snapshot's block is
- * @epoch: of the snapshot, or the current one to ask "preserved already?"
+ * @epoch: of the snapshot. For "preserved already?" that of the newest valid
+ *	one; the current epoch does as well, but then blocks may be preserved
+ *	that only deleted snapshots would have needed
  *
  * Finds the entry of @block with the smallest epoch >= @epoch. 1 found, 0 not
  * preserved (read the origin), or an error.

@@ -266,12 +266,22 @@ static int find_around(struct snapprot_core *core, u64 from, u32 max,
 }
 
 /*
- * The first free block from @from on, all around the store: 1, 0 if there is
- * none, or an error.
+ * The first free block from @from on, in the part of the store that follows; 1,
+ * 0 if there is none, or an error. Full groups cost a read each, so that only
+ * some are looked at.
  */
 int snapprot_space_next_free(struct snapprot_core *core, u64 from, u64 *block)
 {
-	return core->nr_free ? find_around(core, from, 1, block) : 0;
+	u64 groups = snapprot_group_count(core->blocks);
+	u64 end = snapprot_min(core->blocks, snapprot_group_start(groups));
+	const u64 span = snapprot_group_start(16);
+	int run;
+
+	run = find_free(core, from, snapprot_min(end, from + span), 1, block);
+	if (!run && from + span > end)
+		run = find_free(core, 0, snapprot_min(from, from + span - end),
+				1, block);
+	return run;
 }
 
 /* ---- taking and freeing ------------------------------------------------ */

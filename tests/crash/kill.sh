@@ -36,9 +36,9 @@ recover()
 	fi
 	expect_st state active
 	expect_st lost 0
-	verify_at "$ORIGIN_DM" $ACK_START $ACK_SECTORS "$(kept ack)"
+	verify_at "$ORIGIN_DM" "$ACK_START" "$ACK_SECTORS" "$(kept ack)"
 	# Which of these were there at the end nobody knows.
-	for id in $(sp_list | awk -v first=$TRANSIENT '$1 >= first { print $1 }')
+	for id in $(sp_list | awk -v first="$TRANSIENT" '$1 >= first { print $1 }')
 	do
 		sp_load_view "$id"
 		read_at "/dev/mapper/snap$id" 0 "$ORIGIN_SECTORS"
@@ -72,10 +72,10 @@ snapper()
 	local id=$TRANSIENT
 
 	while :; do
-		sp_create $id
+		sp_create "$id"
 		sp_delete $((id - 1)) 2> /dev/null || :
 		id=$((id + 1))
-		echo $id > "$TMPDIR/snapped"
+		echo "$id" > "$TMPDIR/snapped"
 	done
 }
 
@@ -95,7 +95,7 @@ case_write_until_the_end()
 	images_take "${BOOT}1"
 	images_write "$BOOT" 30 64K
 	images_take "${BOOT}2"
-	images_write_at $ACK_START $ACK_SECTORS "10$BOOT"
+	images_write_at "$ACK_START" "$ACK_SECTORS" "10$BOOT"
 	keep ack "10$BOOT"
 	images_keep
 	writer "${BOOT}000" 512 &
@@ -110,7 +110,7 @@ case_write_until_the_end()
 case_after_the_last()
 {
 	recover
-	expect_eq "snapshots" "$(echo $(images_ids | sort))" \
+	expect_eq "snapshots" "$(images_list)" \
 		"11 12 21 22 31 32"
 	images_write 99 50 64K
 	images_check

@@ -23,7 +23,7 @@ refused()
 	klog_mark
 	expect_fail dmsetup create bad --table "$2"
 	expect_klog "$1"
-	expect_eq "devices" "$(dm_names | grep -cx bad)" 0
+	! dmsetup info bad > /dev/null 2>&1 || fail "a device was made"
 }
 
 # refused_view <reason> <table>
@@ -104,7 +104,6 @@ case_features()
 	refused "unknown feature 'protected'" "$O $VOLUME_UUID 1 protected"
 	refused "unknown feature 'low_water'" "$O $VOLUME_UUID 2 low_water 5"
 	refused "unknown feature 'protect'" "$S 1 protect"
-	refused "unknown feature ''" "$O $VOLUME_UUID 1 \\ "
 	for feature in protect queue_on_fault ignore_discard delete_oldest \
 		unlabelled; do
 		refused "$feature.*twice" \
@@ -188,9 +187,9 @@ case_origin_length()
 	done
 	refused "whole blocks" \
 		"0 $((ORIGIN_SECTORS - 1)) snapprot $ORIGIN $VOLUME_UUID"
-	refused "Must start at 0" "0 8 zero
+	refused "Must start at 0" "0 8 error
 8 $ORIGIN_SECTORS snapprot $ORIGIN $VOLUME_UUID"
-	refused "Must start at sector 0" "0 8 zero
+	refused "Must start at sector 0" "0 8 error
 8 16384 snapprot-store $STORE"
 	still_there
 }
@@ -368,7 +367,7 @@ judge_damaged()
 			at_is_right "$at" || return 1
 		done
 	fi
-	quickly write_at_quietly 0 512 7 || :
+	quickly blkpat -l 512 fill "$ORIGIN_DM" 7 2> /dev/null || :
 	quickly dmsetup message origin 0 create_snap 2 2> /dev/null || :
 	quickly dmsetup message origin 0 list_snaps > /dev/null 2>&1 || :
 	return 0
@@ -383,17 +382,11 @@ at_is_right()
 	[ "$rc" != 3 ] || fail "wrong data at sector $1 of the snapshot"
 }
 
-write_at_quietly()
-{
-	blkpat -s "$1" -l "$2" fill "$ORIGIN_DM" "$3" 2> /dev/null
-}
-
 # covers: bad input: damaged metadata: no oops, no WARN, no endless loop, no wrong data
 case_damaged_metadata()
 {
 	local n place
 
-	export -f write_at_quietly
 	to_active
 	write_at "$ORIGIN_DM" 0 1024 2
 	# Metadata of all kinds: a checkpoint, and a log after it.
@@ -423,7 +416,6 @@ case_nonsense_metadata()
 {
 	local offset value copy
 
-	export -f write_at_quietly
 	to_active
 	write_at "$ORIGIN_DM" 0 2048 2
 	store_away

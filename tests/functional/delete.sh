@@ -23,7 +23,7 @@ uses_at_most()
 # A store of SMALL sectors that can be made larger.
 small_store()
 {
-	layer_new slow "$STORE_DISK" $SMALL
+	layer_new slow "$STORE_DISK" "$SMALL"
 	STORE=/dev/mapper/slow
 }
 
@@ -142,7 +142,7 @@ case_delete_oldest()
 	[ "$(st valid)" -lt 12 ] || fail "nothing had to go"
 	expect_klog "deleted the oldest" $((12 - $(st valid)))
 	# The youngest are those that are left.
-	expect_eq "left" "$(echo $(images_ids | sort -n))" \
+	expect_eq "left" "$(images_list)" \
 		"$(seq -s ' ' $((13 - $(st valid))) 12)"
 	images_check
 	sp_remove origin

@@ -4,6 +4,7 @@
 # The snapprot tool and real devices: one that somebody uses is not written to,
 # and one that fails is not judged.
 # module: no
+# disks: 16M 16M 16M
 
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "$0")/../lib/common.sh"

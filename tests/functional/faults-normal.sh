@@ -4,7 +4,7 @@
 # Normal mode: after each of the faults the origin's I/O goes on, and the
 # snapshots are lost and stay so when the store is well again.
 # disks: 5M 8M
-# timeout: 180
+# timeout: 400
 # covers: faults: every fault, in normal mode
 # covers: promises: normal mode is honest; no fault is silent
 

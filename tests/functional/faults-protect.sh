@@ -4,7 +4,7 @@
 # Protection mode: after each of the faults nothing reaches the origin, and once
 # its cause has been dealt with no snapshot is lost, and none is wrong.
 # disks: 5M 8M
-# timeout: 180
+# timeout: 400
 # covers: faults: every fault, in protection mode
 # covers: promises: protection mode loses nothing; no fault is silent
 
@@ -107,7 +107,7 @@ protect_case()
 	images_up
 	expect_st mode protect
 	images_check
-	expect_eq "snapshots" "$(echo $(images_ids))" "1 2 9"
+	expect_eq "snapshots" "$(images_list)" "1 2 9"
 	sp_remove origin
 	sp_remove store
 	"$SNAPPROT" check "$STORE" > /dev/null

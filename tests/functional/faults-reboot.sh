@@ -6,7 +6,7 @@
 # first, it is not believed.
 # disks: 75M 128M
 # boots: 2
-# timeout: 180
+# timeout: 400
 # covers: promises: normal mode is honest: a store that comes back in another boot
 
 # shellcheck source=tests/lib/common.sh

@@ -20,7 +20,7 @@ case_origin_under_load()
 	to_active
 	blkpat copy "$ORIGIN_DM" before
 	blkpat copy "$ORIGIN_DM" shadow
-	blkpat write "$ORIGIN_DM" 11 400 64K shadow &
+	blkpat write "$ORIGIN_DM" 11 2500 64K shadow &
 	writer=$!
 	for n in 1 2 3 4 5; do
 		dmsetup load origin --table "$(origin_table grow_timeout "$n")"
@@ -122,18 +122,19 @@ case_store_grows_oddly()
 # covers: bad input: a store shrunk under its data: the resume fails, nothing is lost
 case_store_shrinks()
 {
-	local mode
+	local mode place=40960
 
 	to_active
 	write_at "$ORIGIN_DM" 0 32768 2
 	for mode in normal protect; do
+		place=$((place + 64))
 		sp_msg "$mode"
 		klog_mark
 		dmsetup load store --table "0 8192 snapprot-store $STORE"
 		dmsetup suspend store
 		expect_error "No space left on device" dmsetup resume store
 		expect_klog "cannot load the store"
-		hold_write 40960 3
+		hold_write "$place" 3
 		# It is not tried again with the same table.
 		expect_fail dmsetup resume store
 		expect_st state active

@@ -70,11 +70,13 @@ case_written_by_the_module()
 
 case_mended_and_used()
 {
-	local report
+	local report nodes
 
 	volume_with_snapshots
-	# Everything that leads to the leaves, and what says which are free.
-	damage 0 $(blocks node)
+	# A superblock, and everything that leads to the leaves.
+	mapfile -t nodes < <(blocks node)
+	[ "${#nodes[@]}" -gt 0 ] || fail "the index has but one leaf"
+	damage 0 "${nodes[@]}"
 	expect_exit 1 "$SNAPPROT" check "$STORE"
 	report=$("$SNAPPROT" repair "$STORE" -o "$NEW") ||
 		fail "repair: $report"

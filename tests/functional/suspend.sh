@@ -242,7 +242,7 @@ case_remove_held()
 {
 	to_waiting
 	hold_write 64 2
-	quickly dmsetup remove --force origin || :
+	quickly dmsetup remove --force origin 2> /dev/null || :
 	reap "$WRITER" failed
 	wait_for 20 gone origin
 	sp_load_store
@@ -250,7 +250,7 @@ case_remove_held()
 	sp_remove store
 	wait_st state blocked
 	hold_write 64 2
-	quickly dmsetup remove --force origin || :
+	quickly dmsetup remove --force origin 2> /dev/null || :
 	reap "$WRITER" failed
 	wait_for 20 gone origin
 	verify_at "$ORIGIN" 0 2048 1
@@ -258,7 +258,7 @@ case_remove_held()
 	sp_load_origin
 	dmsetup suspend store
 	hold_write 64 2
-	quickly dmsetup remove --force origin || :
+	quickly dmsetup remove --force origin 2> /dev/null || :
 	reap "$WRITER" failed
 	wait_for 20 gone origin
 	quickly dmsetup remove store

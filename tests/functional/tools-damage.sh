@@ -3,6 +3,7 @@
 #
 # Damage at random. No command may crash, hang or contradict itself, and:
 #
+#   - what is not damaged is sound, and a repair of it is a copy of it;
 #   - what check calls sound without a note, holds the right data;
 #   - what repair keeps, holds the right data, and the new store is sound.
 #
@@ -109,6 +110,7 @@ prepare()
 	play "$1" <<- END
 		delete 2
 		random 30
+		abort
 		create 5
 		random 20
 	END
@@ -119,6 +121,63 @@ prepare()
 	expect_eq "kinds of blocks" "$(awk '{ print $3 }' map | sort -u |
 		tr '\n' ' ')" \
 		"bitmap data directory leaf log node snapshots superblock "
+}
+
+# life: a script of a volume, at random
+life()
+{
+	local i id next=1 ids=()
+
+	echo fill
+	for ((i = 0; i < 12; i++)); do
+		case $((RANDOM % 8)) in
+		0 | 1 | 2)
+			echo "create $next"
+			ids+=("$next")
+			next=$((next + 1))
+			;;
+		3)
+			[ ${#ids[@]} -gt 1 ] || continue
+			id=$((RANDOM % ${#ids[@]}))
+			echo "delete ${ids[id]}"
+			ids=("${ids[@]:0:id}" "${ids[@]:id + 1}")
+			;;
+		4 | 5)
+			echo checkpoint
+			;;
+		6)
+			echo abort
+			;;
+		7)
+			[ $((RANDOM % 4)) != 0 ] || echo lose
+			;;
+		esac
+		echo "random $((RANDOM % 60))"
+	done
+}
+
+case_no_damage()
+{
+	local round
+
+	for ((round = SEED; round < SEED + 8; round++)); do
+		ROUND=$round
+		RANDOM=$round
+		new_dir
+		volume
+		life > script
+		play "$round" < script
+		run 0 check s
+		[ "$OUT" = "s: sound" ] || fail "seed $round: said '$OUT'"
+		right s
+		tool 0 dump --content s
+		cp "$WORK/out" content
+		run 0 repair s -o n
+		run 0 check n
+		right n
+		tool 0 dump --content n
+		cmp content "$WORK/out" || fail "seed $round: not a copy"
+	done
 }
 
 case_random_damage()
@@ -215,5 +274,5 @@ case_random_bytes()
 	done
 }
 
-run_cases case_random_damage case_random_fields case_random_ends \
+run_cases case_no_damage case_random_damage case_random_fields case_random_ends \
 	case_random_bytes

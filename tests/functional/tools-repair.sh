@@ -270,6 +270,21 @@ case_lost_before()
 	expect_eq why "$(value SNAPPROT_LOST_FAULT)" cow_write
 }
 
+# The loss of a snapshot that is not known any more stays a loss.
+case_lost_before_in_a_log_that_is_cut()
+{
+	with_content
+	play 3 <<- END
+		create 9
+		lose
+	END
+	clobber "$(blocks log | sed -n 2p)"
+	repair 1
+	says "younger snapshots, if there were any: .*"
+	tool 0 probe n
+	expect_eq why "$(value SNAPPROT_LOST_FAULT)" cow_write
+}
+
 case_crash_leftovers()
 {
 	with_content
@@ -447,6 +462,6 @@ run_cases case_sound_store case_identity_is_kept \
 	case_root_and_bitmap case_leaf case_log_in_the_middle case_last_step \
 	case_old_data case_old_data_of_the_oldest case_old_data_of_nobody \
 	case_table_of_snapshots case_directory case_both_superblocks \
-	case_lost_before case_crash_leftovers case_deep_index \
-	case_goes_on_living case_another_size case_refusals \
+	case_lost_before case_lost_before_in_a_log_that_is_cut \
+	case_crash_leftovers case_deep_index case_goes_on_living case_another_size case_refusals \
 	case_protected_target case_interrupted

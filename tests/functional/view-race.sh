@@ -21,44 +21,64 @@ layers()
 	STORE=/dev/mapper/slow
 }
 
-# in_flight <name> <read|write> <at least>: requests inside of a layer
-in_flight()
+# reads_done: by the origin's layer
+reads_done()
 {
-	local sys
+	awk '{ print $1 }' "/sys/block/$(dm_kernel_name olow)/stat"
+}
 
-	sys=/sys/block/$(dm_kernel_name "$1")/inflight
-	awk -v what="$2" -v n="$3" \
-		'{ exit !((what == "read" ? $1 : $2) >= n) }' "$sys"
+# read_more_than <count>
+read_more_than()
+{
+	[ "$(reads_done)" -gt "$1" ]
+}
+
+uses_more_than()
+{
+	[ "$(st used)" -gt "$1" ]
+}
+
+expect_origin_untouched()
+{
+	blkpat -l "$ORIGIN_SECTORS" cmp "$ORIGIN_DISK" "$SHADOW" >&2 ||
+		fail "a write has reached the origin"
 }
 
 # The old block is on its way into the store, so a reader is still sent to the
 # origin for it. The read takes longer than the store does. The write has to wait
-# for that as well.
+# for that as well. What the layers delay comes with the next change of them.
 case_read_in_flight_when_write_is_released()
 {
-	local reader writer
+	local reader writer before
 
 	layers
 	sp_up
 	images_begin
 	images_take 1
 	sp_load_view 1
-	layer_delay slow 0 1000 1000
+	layer_delay slow 0 50000 50000
+	before=$(reads_done)
 	write_at "$ORIGIN_DM" 64 8 99 &
 	writer=$!
-	wait_for 20 in_flight slow write 1
-	layer_delay olow 4000 0
+	wait_for 20 read_more_than "$before"
+	layer_delay olow 50000 0
 	dev_sum /dev/mapper/snap1 64 8 > read.sum &
 	reader=$!
-	wait_for 20 in_flight olow read 1
-	wait_for 20 in_flight slow write 0
+	wait_for 20 is_held "$reader"
+	before=$(st used)
+	layer_linear slow
+	wait_for 20 uses_more_than "$before"
+	# Committed; and the write would go now, if it did.
+	pause 0.5
+	is_held "$writer" || fail "the write has gone before the read"
+	expect_origin_untouched
+	layer_linear olow
 	wait "$reader"
 	wait "$writer"
-	layer_linear olow
-	layer_linear slow
 	expect_eq "what was read" "$(< read.sum)" "$(dev_sum "$SHADOW" 64 8)"
 	verify_at "$ORIGIN_DM" 64 8 99
 	write_at "$SHADOW" 64 8 99
+	sp_remove snap1
 	images_check
 }
 
@@ -66,23 +86,23 @@ case_read_in_flight_when_write_is_released()
 # reaches the origin before it is there.
 case_no_write_before_the_commit()
 {
-	local first second third
+	local first second third before
 
 	layers
 	sp_up
 	images_begin
 	images_take 1
 	layer_hold slow
+	before=$(reads_done)
 	write_at "$ORIGIN_DM" 64 8 11 &
 	first=$!
-	wait_for 20 in_flight slow write 1
+	wait_for 20 read_more_than "$before"
 	write_at "$ORIGIN_DM" 64 8 11 &
 	second=$!
 	write_at "$ORIGIN_DM" 66 1 11 &
 	third=$!
 	wait_for 20 holds 3
-	blkpat -l "$ORIGIN_SECTORS" cmp "$ORIGIN" "$SHADOW" >&2 ||
-		fail "a write has reached the origin"
+	expect_origin_untouched
 	# Reads are not kept waiting.
 	read_at "$ORIGIN_DM" 64 8
 	layer_release slow

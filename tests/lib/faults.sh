@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # variables of common.sh and of the tests
 #
 # Each of the thirteen faults, provoked and repaired. Sourced after common.sh and
 # images.sh.

@@ -61,6 +61,12 @@ images_ids()
 	ls "$SUMS"
 }
 
+# images_list: their numbers in order, on one line
+images_list()
+{
+	images_ids | sort -n | paste -s -d " "
+}
+
 # image_check <id> [<sum>]: all of it, through a view that is loaded for that
 image_check()
 {
@@ -89,7 +95,7 @@ images_views_remove()
 	local ids
 
 	ids=$(images_ids)
-	# shellcheck disable=SC2086 # a list of numbers
+	# shellcheck disable=SC2046,SC2086 # numbers, names
 	[ -z "$ids" ] || dmsetup remove $(printf 'snap%s ' $ids)
 }
 

@@ -20,6 +20,7 @@
  *   write BLOCK COUNT		new data there
  *   random COUNT		so many writes of 1 to 8 blocks anywhere
  *   checkpoint			with a sweep to its end
+ *   abort			a checkpoint that a crash ends before it counts
  *   protect | lose		the flag; all snapshots, by cow_write
  *   generation N
  *   unpayed			a crash left a header, but not its old blocks
@@ -44,6 +45,7 @@
  * @store: its device
  * @origin: the live volume
  * @dir: where copies go
+ * @writes: the store is not only looked at
  * @se: over @store
  * @core: the store
  * @random: state of the generator
@@ -53,6 +55,7 @@ struct volume {
 	struct device store;
 	struct device origin;
 	const char *dir;
+	bool writes;
 	struct store_env se;
 	struct snapprot_core core;
 	u64 random;
@@ -90,7 +93,7 @@ static void fill_block(struct volume *v, u64 block, u64 *data)
 
 /* ---- the store -------------------------------------------------------------- */
 
-static void checkpoint(struct volume *v)
+static void prepare(struct volume *v)
 {
 	struct snapprot_core *core = &v->core;
 	int more;
@@ -103,8 +106,31 @@ static void checkpoint(struct volume *v)
 		;
 	must(more, "sweep");
 	must(snapprot_ckpt_prepare(core), "prepare");
-	must(snapprot_ckpt_write(core), "write");
-	must(snapprot_ckpt_finish(core), "finish");
+}
+
+static void checkpoint(struct volume *v)
+{
+	prepare(v);
+	must(snapprot_ckpt_write(&v->core), "write");
+	must(snapprot_ckpt_finish(&v->core), "finish");
+}
+
+static void load(struct volume *v)
+{
+	must(store_env_init(&v->se, &v->store, v->writes ? ENV_WRITE : 0),
+	     "env");
+	must(snapprot_store_load(&v->core, &v->se.env,
+				 device_blocks(&v->store)), "load");
+}
+
+/* All of its blocks reach the disk, the superblock does not. */
+static void abort_checkpoint(struct volume *v)
+{
+	prepare(v);
+	must(v->se.env.ops->commit(&v->se.env), "commit");
+	snapprot_store_exit(&v->core);
+	store_env_exit(&v->se);
+	load(v);
 }
 
 /* Old blocks and the header, as far as @payload and @header say. */
@@ -281,6 +307,8 @@ static bool play_simple(struct volume *v, const char *word)
 			write_blocks(v, block, 1);
 	} else if (!strcmp(word, "checkpoint")) {
 		checkpoint(v);
+	} else if (!strcmp(word, "abort")) {
+		abort_checkpoint(v);
 	} else if (!strcmp(word, "protect")) {
 		update(v, c->generation, c->flags | SNAPPROT_SUPER_PROTECTED,
 		       c->lost_epoch, c->lost_fault);
@@ -330,9 +358,8 @@ static void open_volume(struct volume *v, char **argv, unsigned int flags)
 	    device_open(&v->origin, argv[1], flags))
 		exit(1);
 	v->dir = argv[2];
-	must(store_env_init(&v->se, &v->store, flags ? ENV_WRITE : 0), "env");
-	must(snapprot_store_load(&v->core, &v->se.env,
-				 device_blocks(&v->store)), "load");
+	v->writes = flags;
+	load(v);
 }
 
 static void close_volume(struct volume *v)
