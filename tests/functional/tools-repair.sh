@@ -463,5 +463,5 @@ run_cases case_sound_store case_identity_is_kept \
 	case_old_data case_old_data_of_the_oldest case_old_data_of_nobody \
 	case_table_of_snapshots case_directory case_both_superblocks \
 	case_lost_before case_lost_before_in_a_log_that_is_cut \
-	case_crash_leftovers case_deep_index case_goes_on_living case_another_size case_refusals \
-	case_protected_target case_interrupted
+	case_crash_leftovers case_deep_index case_goes_on_living \
+	case_another_size case_refusals case_protected_target case_interrupted

@@ -9,6 +9,8 @@
 # SNAPPROT and MKSTORE may name other builds; by default they are built with
 # AddressSanitizer and UBSan.
 
+# In memory if there is such a place: the tool flushes after every step.
+[ -w /dev/shm ] && : "${TMPDIR:=/dev/shm}"
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/snapprot.XXXXXX") || exit 1
 trap 'rm -rf "$WORK"' EXIT
 TMPDIR=$WORK

@@ -29,8 +29,9 @@ case_three_hundred_seconds()
 	sp_load_origin
 	expect_st state waiting
 	left=$(st grace)
-	[ "$left" -ge 298 ] && [ "$left" -le 300 ] ||
+	if [ "$left" -lt 298 ] || [ "$left" -gt 300 ]; then
 		fail "$left s of grace at the start"
+	fi
 	write_at "$ORIGIN_DM" 0 8 9 2> /dev/null &
 	writer=$!
 	wait_for 20 is_held "$writer"

@@ -214,22 +214,22 @@ static void random_ops(u32 kind, u32 ops)
 
 static void dense_keys(void)
 {
-	random_ops(0, 30000);
+	random_ops(0, 20000);
 }
 
 static void huge_keys(void)
 {
-	random_ops(1, 30000);
+	random_ops(1, 20000);
 }
 
 static void many_epochs(void)
 {
-	random_ops(2, 30000);
+	random_ops(2, 20000);
 }
 
 static void last_epochs(void)
 {
-	random_ops(3, 30000);
+	random_ops(3, 20000);
 }
 
 /* Sequential keys must leave full nodes behind them. */
