@@ -375,6 +375,7 @@ struct snapprot_store_target {
 	/* under volume->admin */
 	struct snapprot_store *store;	/* open on this target's device */
 	int load_error;			/* why it is not, if it should be */
+	u64 super_seq;			/* of its superblock when it was closed */
 };
 
 struct snapprot_volume {

@@ -729,6 +729,7 @@ static int open_store(struct snapprot_store_target *t)
 		/* Something that was given up may still land. */
 		if (atomic_read(&t->store->dev.inflight))
 			return -EBUSY;
+		t->super_seq = le64_to_cpu(t->store->core.super->h.seq);
 		close_store(t);
 	}
 	s = snapprot_store_open(vol, t->dev->bdev, &t->config, &err);
@@ -743,6 +744,12 @@ static int open_store(struct snapprot_store_target *t)
 		snapprot_store_close(s);
 		t->load_error = -ESTALE;
 		return -ESTALE;
+	}
+	if (le64_to_cpu(s->core.super->h.seq) < t->super_seq) {
+		DMERR("%s: somebody put an older superblock back", vol->name);
+		snapprot_store_close(s);
+		t->load_error = -EUCLEAN;
+		return -EUCLEAN;
 	}
 	set_store(t, s);
 	return 0;
