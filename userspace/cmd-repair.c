@@ -300,11 +300,15 @@ static int copy_entry(void *ctx, const struct snapprot_entry *e, u32 prev)
 
 static int build(struct repair *r)
 {
+	int err = 0;
 	u32 i;
-	int err;
 
 	r->target_err = true;
-	err = device_zero(&r->target);
+	/* Nothing that was there may pass for a block of this store; a file
+	 * has been found empty.
+	 */
+	if (r->target.block)
+		err = device_zero(&r->target);
 	if (!err)
 		err = rebuild_begin(&r->rb, &r->target, r->img.super,
 				    r->epoch, r->lost_epoch, r->lost_fault);

@@ -456,11 +456,6 @@ int device_resize(struct device *dev, u64 sectors)
 int device_zero(const struct device *dev)
 {
 	uint64_t range[2] = { 0, dev->sectors << 9 };
-	off_t size = (off_t)range[1];
 
-	if (dev->block)
-		return ioctl(dev->fd, BLKZEROOUT, range) ? -errno : 0;
-	if (ftruncate(dev->fd, 0) || ftruncate(dev->fd, size))
-		return -errno;
-	return 0;
+	return ioctl(dev->fd, BLKZEROOUT, range) ? -errno : 0;
 }

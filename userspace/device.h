@@ -67,8 +67,9 @@ int device_write(const struct device *dev, u64 offset, const void *data,
 		 size_t len);
 int device_sync(const struct device *dev);
 
-/* Give a file a size, or make sure that a device has nothing but zeroes. */
+/* Give a file a size. */
 int device_resize(struct device *dev, u64 sectors);
+/* Make sure that a device, not a file, has nothing but zeroes. */
 int device_zero(const struct device *dev);
 
 #endif
