@@ -86,6 +86,7 @@ bool snapprot_bits_set(struct snapprot_bits *b, u64 block)
 			return false;
 		}
 	}
+	/* Who sees the bit sees what it promises; pairs with the test's. */
 	smp_mb__before_atomic();
 	set_bit(block & ((1ul << SNAPPROT_BITS_SHIFT) - 1), page);
 	return true;

@@ -153,7 +153,7 @@ static void end_held(struct snapprot_volume *vol, struct bio *bio,
 	bio_endio(bio);
 }
 
-/* ---- collecting ---------------------------------------------------------- */
+/* ---- collecting --------------------------------------------------------- */
 
 static struct snapprot_batch_entry *inflight_find(struct snapprot_volume *vol,
 						  u64 block)
@@ -252,7 +252,7 @@ static enum verdict collect(struct snapprot_volume *vol,
 	return QUEUED;
 }
 
-/* ---- one batch -------------------------------------------------------------- */
+/* ---- one batch ---------------------------------------------------------- */
 
 static void batch_read(struct snapprot_volume *vol, struct snapprot_batch *b)
 {
@@ -401,7 +401,7 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s)
 		snapprot_ckpt_queue(s);
 }
 
-/* ---- the worker --------------------------------------------------------------- */
+/* ---- the worker --------------------------------------------------------- */
 
 /*
  * How many blocks the next batch may have. Where a checkpoint would give
@@ -611,7 +611,7 @@ void snapprot_cow_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* ---- freezing ------------------------------------------------------------------- */
+/* ---- freezing ----------------------------------------------------------- */
 
 static void writes_gone(struct percpu_ref *ref)
 {

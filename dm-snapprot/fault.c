@@ -41,7 +41,7 @@ void snapprot_fault_set(struct snapprot_volume *vol, enum snapprot_fault fault,
 	spin_unlock_irq(&vol->lock);
 }
 
-/* ---- losing the snapshots ---------------------------------------------------- */
+/* ---- losing the snapshots ----------------------------------------------- */
 
 static void all_lost(struct snapprot_volume *vol)
 {
@@ -100,7 +100,7 @@ static int record_loss(struct snapprot_volume *vol, enum snapprot_fault fault)
 	return 0;
 }
 
-/* ---- delete_oldest ------------------------------------------------------------- */
+/* ---- delete_oldest ------------------------------------------------------ */
 
 static bool is_space_fault(enum snapprot_fault fault)
 {
@@ -149,7 +149,7 @@ static bool delete_oldest(struct snapprot_volume *vol)
 	return true;
 }
 
-/* ---- applying one ----------------------------------------------------------------- */
+/* ---- applying one ------------------------------------------------------- */
 
 static void enter(struct snapprot_volume *vol,
 		  const struct snapprot_outcome *out)
@@ -277,7 +277,7 @@ void snapprot_fault_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* ---- grace --------------------------------------------------------------------------- */
+/* ---- grace -------------------------------------------------------------- */
 
 static unsigned long grace_jiffies(const struct snapprot_volume *vol)
 {
@@ -335,7 +335,7 @@ void snapprot_grace_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* ---- space ----------------------------------------------------------------------------- */
+/* ---- space -------------------------------------------------------------- */
 
 /* Start, or set a running timer to a changed limit. */
 void snapprot_grow_start(struct snapprot_volume *vol)

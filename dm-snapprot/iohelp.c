@@ -119,7 +119,8 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 			    unsigned int count, unsigned int last_bytes)
 {
 	while (count) {
-		unsigned int n = min(count, (unsigned int)BIO_MAX_VECS);
+		unsigned int n = min_t(unsigned int, count,
+					     BIO_MAX_VECS);
 		struct bio *bio = set_bio(set, opf, n, sector);
 		unsigned int i;
 

@@ -7,7 +7,7 @@
 
 #include "snapprot.h"
 
-/* ---- create_snap ------------------------------------------------------------- */
+/* ---- create_snap -------------------------------------------------------- */
 
 /* Under admin: is there a store that can take a record? */
 static int store_ready(struct snapprot_volume *vol, bool while_blocked)
@@ -127,7 +127,7 @@ static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 	return err ? err : create_now(vol, s, id);
 }
 
-/* ---- delete_snap ----------------------------------------------------------------- */
+/* ---- delete_snap -------------------------------------------------------- */
 
 /**
  * snapprot_snap_delete() - strike a snapshot off, durably
@@ -208,7 +208,7 @@ static int msg_delete(struct snapprot_volume *vol, char **argv, char *result,
 	return 0;
 }
 
-/* ---- list_snaps -------------------------------------------------------------------- */
+/* ---- list_snaps --------------------------------------------------------- */
 
 static int msg_list(struct snapprot_volume *vol, char **argv, char *result,
 		    unsigned int maxlen)
@@ -235,7 +235,7 @@ static int msg_list(struct snapprot_volume *vol, char **argv, char *result,
 	return 1;
 }
 
-/* ---- modes --------------------------------------------------------------------------- */
+/* ---- modes -------------------------------------------------------------- */
 
 static void set_mode(struct snapprot_volume *vol, bool protect)
 {
@@ -299,7 +299,7 @@ static int msg_normal(struct snapprot_volume *vol, char **argv, char *result,
 	return err == -EBUSY ? err : err ? -EIO : 0;
 }
 
-/* ---- faults ---------------------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------- */
 
 static int msg_clear(struct snapprot_volume *vol, char **argv, char *result,
 		     unsigned int maxlen)
@@ -328,8 +328,9 @@ static int msg_clear(struct snapprot_volume *vol, char **argv, char *result,
 		return 0;
 	mutex_lock(&vol->mutex);
 	if (err != -ENODEV && err != -EBUSY && err != -ENOSPC)
-		snapprot_fault_set(vol, snapprot_store_fault_of(err,
-				   SNAPPROT_FAULT_ONLINE_IO), err);
+		snapprot_fault_set(vol,
+				   snapprot_store_fault_of(err, SNAPPROT_FAULT_ONLINE_IO),
+				   err);
 	DMERR("%s: not cleared: %s (%d)", vol->name,
 	      snapprot_fault_name(vol->fault), err);
 	mutex_unlock(&vol->mutex);

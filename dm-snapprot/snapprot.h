@@ -171,9 +171,9 @@ struct snapprot_store {
 	struct snapprot_volume *vol;
 	struct snapprot_io_dev dev;
 
-	struct mutex ckpt;
-	struct mutex log;
-	struct mutex lock;
+	struct mutex ckpt;		/* one checkpoint or rewrite */
+	struct mutex log;		/* one step, reserve to commit */
+	struct mutex lock;		/* the core and its cache */
 
 	struct snapprot_env env;
 	struct snapprot_cache cache;
@@ -384,8 +384,8 @@ struct snapprot_volume {
 	u8 uuid[16];
 	char name[37];			/* uuid as text */
 
-	struct mutex admin;
-	struct mutex mutex;
+	struct mutex admin;		/* one operation of an administrator */
+	struct mutex mutex;		/* state, mode, fault, label */
 
 	/* under mutex */
 	struct snapprot_origin *origin;
@@ -417,7 +417,7 @@ struct snapprot_volume {
 	struct rw_semaphore store_sem;
 	struct snapprot_store *store;
 
-	spinlock_t lock;
+	spinlock_t lock;		/* lists of bios, status fields */
 	enum snapprot_gate gate;	/* under lock; read without */
 	struct bio_list deferred;	/* writes, under lock */
 	unsigned int nr_held;		/* in the list and in batches */
@@ -512,10 +512,12 @@ int snapprot_snap_delete(struct snapprot_volume *vol, u32 id);
 
 int snapprot_label_check(struct snapprot_origin *o, char **error);
 int snapprot_label_load(struct snapprot_volume *vol, struct snapprot_origin *o);
+
 static inline bool snapprot_label_present(const struct snapprot_volume *vol)
 {
 	return vol->label->h.magic != 0;
 }
+
 u32 snapprot_label_flags(const struct snapprot_volume *vol);
 u64 snapprot_label_generation(const struct snapprot_volume *vol);
 /* Change flags and write both copies durably; no label: does nothing, 0. */

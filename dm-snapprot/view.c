@@ -93,7 +93,7 @@ static void parent_done(struct bio *parent, blk_status_t status)
 	}
 }
 
-/* ---- reads of the origin ------------------------------------------------------ */
+/* ---- reads of the origin ------------------------------------------------ */
 
 static bool origin_read_overlaps(struct snapprot_volume *vol, u64 first,
 				 u64 last)
@@ -118,7 +118,7 @@ void snapprot_view_wait(struct snapprot_volume *vol, u64 first, u64 last)
 	wait_event(vol->view_wait, !origin_read_overlaps(vol, first, last));
 }
 
-/* ---- the end of a part ---------------------------------------------------------- */
+/* ---- the end of a part -------------------------------------------------- */
 
 /*
  * Last of all, as whoever waits for the origin's or the store's reads to end
@@ -266,15 +266,15 @@ static void part_endio(struct bio *bio)
 	part_free(p);
 }
 
-/* ---- the start of one --------------------------------------------------------------- */
+/* ---- the start of one --------------------------------------------------- */
 
 static void part_submit(struct view_part *p, struct block_device *bdev,
 			u64 place, unsigned int offset)
 {
+	struct view_bio *vb = dm_per_bio_data(p->parent, sizeof(*vb));
 	struct bio *bio;
 
-	atomic_inc(&((struct view_bio *)dm_per_bio_data(p->parent,
-					sizeof(struct view_bio)))->pending);
+	atomic_inc(&vb->pending);
 	if (p->page) {
 		bio = bio_alloc_bioset(bdev, 1, REQ_OP_READ, GFP_NOIO,
 				       &p->vol->pools.view_bios);

@@ -22,7 +22,7 @@ static LIST_HEAD(volumes);
 static LIST_HEAD(devices);
 static DEFINE_MUTEX(snapprot_registry_lock);
 
-/* ---- devices that are taken ---------------------------------------------------- */
+/* ---- devices that are taken --------------------------------------------- */
 
 struct claimed_device {
 	struct list_head list;
@@ -98,7 +98,7 @@ void snapprot_device_release(void *owner)
 	mutex_unlock(&snapprot_registry_lock);
 }
 
-/* ---- life of a volume ------------------------------------------------------------- */
+/* ---- life of a volume --------------------------------------------------- */
 
 static void volume_free(struct snapprot_volume *vol)
 {
@@ -214,7 +214,7 @@ void snapprot_volume_put(struct snapprot_volume *vol)
 	kref_put_mutex(&vol->ref, volume_release, &snapprot_registry_lock);
 }
 
-/* ---- state ---------------------------------------------------------------------------- */
+/* ---- state -------------------------------------------------------------- */
 
 void snapprot_volume_set_state(struct snapprot_volume *vol,
 			       enum snapprot_state state)
@@ -275,7 +275,7 @@ static bool snapshots_possible(struct snapprot_volume *vol)
 	       !(flags & SNAPPROT_LABEL_LOST);
 }
 
-/* ---- pairing: the store meets the origin -------------------------------------------------- */
+/* ---- pairing: the store meets the origin -------------------------------- */
 
 /* What the label said when the store was written. */
 struct seen {
@@ -449,7 +449,7 @@ static int pair(struct snapprot_volume *vol, struct snapprot_store *s,
 	return err;
 }
 
-/* ---- the origin comes and goes ---------------------------------------------------------------- */
+/* ---- the origin comes and goes ------------------------------------------ */
 
 static void adopt_args(struct snapprot_volume *vol, struct snapprot_origin *o)
 {
@@ -507,6 +507,16 @@ static void start_without_store(struct snapprot_volume *vol)
 	}
 }
 
+/* The store came, and cannot be used: see that the volume knows. */
+static void load_fault(struct snapprot_volume *vol, int err)
+{
+	enum snapprot_fault fault;
+
+	fault = snapprot_store_fault_of(err, SNAPPROT_FAULT_ONLINE_IO);
+	snapprot_fault_raise(vol, fault, err);
+	flush_work(&vol->fault_work);
+}
+
 /* The store was there before the origin. Under admin. */
 static void claim_store(struct snapprot_volume *vol)
 {
@@ -525,11 +535,8 @@ static void claim_store(struct snapprot_volume *vol)
 		WRITE_ONCE(t->store->failed, true);
 		t->load_error = err;
 	}
-	if (t->load_error) {
-		snapprot_fault_raise(vol, snapprot_store_fault_of(t->load_error,
-				     SNAPPROT_FAULT_ONLINE_IO), t->load_error);
-		flush_work(&vol->fault_work);
-	}
+	if (t->load_error)
+		load_fault(vol, t->load_error);
 }
 
 /**
@@ -686,7 +693,7 @@ void snapprot_volume_unclaim(struct snapprot_origin *o)
 	snapprot_device_release(o);
 }
 
-/* ---- the store comes and goes ---------------------------------------------------------------------- */
+/* ---- the store comes and goes ------------------------------------------- */
 
 static void detach_store(struct snapprot_volume *vol, struct snapprot_store *s)
 {
@@ -873,11 +880,8 @@ static int arrive_locked(struct snapprot_store_target *t)
 	mutex_unlock(&vol->mutex);
 	if (err && t->store)
 		WRITE_ONCE(t->store->failed, true);
-	if (err && vol->origin) {
-		snapprot_fault_raise(vol, snapprot_store_fault_of(err,
-				     SNAPPROT_FAULT_ONLINE_IO), err);
-		flush_work(&vol->fault_work);
-	}
+	if (err && vol->origin)
+		load_fault(vol, err);
 	return 0;
 }
 
