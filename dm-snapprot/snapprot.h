@@ -3,7 +3,7 @@
  * Inner declarations of the module. Who may call whom, downwards only:
  *
  *   target-*.c message.c args.c   dm methods
- *   volume.c fault.c label.c event.c   state, mode, faults, identity
+ *   volume.c arrival.c fault.c label.c event.c   state, mode, faults, identity
  *   cow.c view.c bits.c   writes to the origin, reads of snapshots
  *   store.c cache.c ckpt.c iohelp.c   the open store
  *   core/   the format
@@ -461,7 +461,7 @@ struct snapprot_volume {
 
 struct snapprot_volume *snapprot_volume_get(const u8 *uuid);
 void snapprot_volume_put(struct snapprot_volume *vol);
-/* The live volume's target is resumed, or goes. */
+/* arrival.c: the live volume's target is resumed, or goes. */
 int snapprot_volume_claim(struct snapprot_origin *o);
 void snapprot_volume_unclaim(struct snapprot_origin *o);
 /* The store's target is resumed, suspended, or goes. */

@@ -3,7 +3,7 @@
 #
 # Which store is believed when one arrives: old copies, second ones, others'.
 # disks: 64M 64M 64M 64M
-# timeout: 150
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

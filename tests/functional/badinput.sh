@@ -4,7 +4,7 @@
 # Bad input: refused with a reason that names it, nothing changed, nothing lost;
 # and damaged metadata, of which nothing but an error may come.
 # disks: 64M 64M 64M 64M
-# timeout: 200
+# timeout: 400
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

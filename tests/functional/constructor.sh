@@ -4,7 +4,7 @@
 # The three targets' tables: what they load, in which order, and what the
 # devices then are.
 # disks: 64M 64M 64M 64M
-# timeout: 150
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

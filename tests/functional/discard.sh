@@ -4,7 +4,7 @@
 # Discards and write-zeroes are writes: what they destroy is preserved first, and
 # what has no data is none.
 # disks: 64M 64M 64M 64M
-# timeout: 120
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

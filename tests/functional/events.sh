@@ -4,7 +4,7 @@
 # Each change of state, mode, fault and low water is one event of device-mapper
 # and one uevent, on the device that it concerns.
 # disks: 64M 64M 64M 64M
-# timeout: 120
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

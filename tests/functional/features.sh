@@ -4,7 +4,7 @@
 # Each feature of the tables of the live volume and the store does what it says.
 # (label: label.sh; ignore_discard: discard.sh as well.)
 # disks: 64M 64M 64M 64M
-# timeout: 150
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

@@ -4,7 +4,7 @@
 # The label: on the origin, on a device of its own, not there, damaged, or
 # another volume's.
 # disks: 64M 64M 64M 64M
-# timeout: 150
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

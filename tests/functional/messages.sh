@@ -3,7 +3,7 @@
 #
 # Each message to the live volume, and each error that it may give.
 # disks: 64M 64M 64M 64M
-# timeout: 200
+# timeout: 400
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

@@ -4,7 +4,7 @@
 # Protection mode: what switches it on, and that only the message switches it
 # off.
 # disks: 64M 64M 64M 64M
-# timeout: 120
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

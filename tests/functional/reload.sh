@@ -4,7 +4,7 @@
 # Other tables for devices that are in use: features, the store's size and
 # device, the origin's device; and what a reload must refuse.
 # disks: 64M 64M 64M 64M
-# timeout: 150
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

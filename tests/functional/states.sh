@@ -4,7 +4,7 @@
 # The four states of a live volume: what each does with reads and writes, and
 # every way from one into another.
 # disks: 64M 64M 64M 64M
-# timeout: 150
+# timeout: 400
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

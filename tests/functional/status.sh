@@ -3,7 +3,7 @@
 #
 # The status lines of the three targets, field by field.
 # disks: 64M 64M 64M 64M
-# timeout: 120
+# timeout: 300
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

@@ -4,7 +4,7 @@
 # Nothing hangs: in each state suspend in each of its forms, resume, remove,
 # reload and the module's unloading end within seconds, whatever is held.
 # disks: 64M 64M 64M 64M
-# timeout: 200
+# timeout: 400
 
 # shellcheck disable=SC2119 # functions whose arguments are optional
 # shellcheck source=tests/lib/common.sh

@@ -268,6 +268,35 @@ static void grow_and_shrink(void)
 	close_store();
 }
 
+/* The log may have used what the last checkpoint did not know of. */
+static void grow_without_checkpoint(void)
+{
+	static u8 header[SNAPPROT_BLOCK_SIZE];
+	struct snapprot_snap snap = { 3, 2, 1, 80000 };
+	u64 block;
+
+	open_store(2000);
+	sim_resize(sim, 40000);
+	CHECK_EQ(snapprot_store_grow(&core, 40000), 0);
+	core.data_cursor = 39000;
+	CHECK_EQ(snapprot_log_reserve(&core, 0, NULL), 0);
+	snapprot_log_encode_record(&core, header, SNAPPROT_LOG_CREATE, &snap);
+	CHECK_EQ(sim_write(sim, core.log_block, header), 0);
+	CHECK_EQ(sim_flush(sim), 0);
+	CHECK_EQ(snapprot_log_commit(&core, header), 0);
+	block = core.log_block;
+	CHECK_EQ(block, 39000);
+	CHECK_EQ(load(40000), 0);
+	CHECK_EQ(core.log_block, block);
+	CHECK_EQ(core.nr_snaps, 1);
+	CHECK_EQ(snapprot_store_check(&core, true, NULL, NULL), 0);
+	checkpoint();
+	CHECK_EQ(load(40000), 0);
+	CHECK_EQ(core.nr_groups, 3);
+	CHECK_EQ(snapprot_store_check(&core, true, NULL, NULL), 0);
+	close_store();
+}
+
 /* A device that has really become smaller: nothing may be read beyond. */
 static void cut_off(void)
 {
@@ -407,6 +436,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(torn_twice),
 	UNIT_TEST(update_rules),
 	UNIT_TEST(grow_and_shrink),
+	UNIT_TEST(grow_without_checkpoint),
 	UNIT_TEST(cut_off),
 	UNIT_TEST(needed_rule),
 	UNIT_TEST(all_snapshots),
