@@ -9,20 +9,22 @@
  */
 #include <endian.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <linux/types.h>
+
+typedef __u32 u32;
 
 #define BLOCK_SIZE	4096
 #define CRC_OFFSET	4
 #define CRC_START	8
 #define CRC32C_POLY	0x82f63b78u	/* reflected */
 
-static uint32_t block_crc(const unsigned char *block)
+static u32 block_crc(const unsigned char *block)
 {
-	uint32_t crc = ~0u;
+	u32 crc = ~0u;
 	int i, bit;
 
 	for (i = CRC_START; i < BLOCK_SIZE; i++) {
@@ -33,7 +35,7 @@ static uint32_t block_crc(const unsigned char *block)
 	return crc;
 }
 
-static void put_word(unsigned char *at, uint32_t value)
+static void put_word(unsigned char *at, u32 value)
 {
 	value = htole32(value);
 	memcpy(at, &value, sizeof(value));
@@ -42,7 +44,7 @@ static void put_word(unsigned char *at, uint32_t value)
 int main(int argc, char **argv)
 {
 	unsigned char block[BLOCK_SIZE];
-	uint32_t stored;
+	u32 stored;
 	long offset;
 	off_t at;
 	int fd;
