@@ -6,7 +6,8 @@
 #   make modules KDIR=...   dm-snapprot/dm-snapprot.ko for another kernel
 #   make tools              userspace/snapprot
 #   make demo               shows in a virtual machine what it does
-#   make check              every test
+#   make check              the tests that there is time for
+#   make check-full         all of them, on all kernels: hours
 #   make install            module, tools, manuals
 #   make clean
 
@@ -46,6 +47,9 @@ demo:
 check:
 	tests/run
 
+check-full:
+	tests/run --full
+
 install: modules tools
 	$(kbuild) modules_install
 	$(MAKE) -C userspace install
@@ -60,4 +64,4 @@ clean:
 		-o -name modules.order -o -name Module.symvers \
 		-o -name have.h \) -delete
 
-.PHONY: all modules headers tools test-tools demo check install clean
+.PHONY: all modules headers tools test-tools demo check check-full install clean

@@ -3,6 +3,7 @@
 #
 # What a first write costs, counted by the block layer of the disks: the same with
 # one snapshot and with eight.
+# suite: kernels
 # disks: 17M 96M
 # timeout: 120
 # covers: promises: cost does not grow

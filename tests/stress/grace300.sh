@@ -3,6 +3,7 @@
 #
 # The grace period that is set when nothing is said: 300 seconds, all of
 # them waited for.
+# suite: full
 # disks: 9M 32M
 # timeout: 400
 # covers: terms: grace period: 300 s unless set

@@ -3,6 +3,7 @@
 #
 # Snapshots are taken and deleted two thousand times: neither the store nor the
 # kernel's memory grows.
+# suite: full
 # disks: 9M 32M
 # timeout: 900
 
