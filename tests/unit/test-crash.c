@@ -141,7 +141,7 @@ static void run(u32 ops)
 static void crash_anywhere(void)
 {
 	u64 seed = unit_seed_get();
-	u32 rounds = unit_rounds(30);
+	u32 rounds = unit_rounds(20);
 	u32 i;
 
 	for (i = 0; i < rounds; i++) {
