@@ -411,14 +411,17 @@ static unsigned int batch_limit(struct snapprot_volume *vol,
 				struct snapprot_store *s)
 {
 	unsigned int room, taken = vol->writing ? vol->writing->count : 0;
+	unsigned int idle = 0;
 	bool could_help;
 	int more = 1;
 
 	for (;;) {
 		mutex_lock(&s->lock);
 		room = snapprot_log_room(&s->core);
+		/* A sweep that was cut short may go on, but not for ever. */
 		could_help = more > 0 || s->core.nr_freed ||
-			     (s->core.flags & SNAPPROT_SUPER_SWEEP);
+			     ((s->core.flags & SNAPPROT_SUPER_SWEEP) &&
+			      idle++ < 4);
 		mutex_unlock(&s->lock);
 		if (vol->writing)
 			return room > taken ? room - taken : 0;
