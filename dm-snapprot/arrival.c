@@ -678,10 +678,7 @@ void snapprot_volume_pause(struct snapprot_store_target *t)
 	mutex_lock(&vol->admin);
 	s = t->store;
 	if (vol->store_target == t && s) {
-		down_read(&vol->store_sem);
-		if (snapprot_store_usable(s) && vol->attached)
-			snapprot_ckpt_run(s);
-		up_read(&vol->store_sem);
+		leave_clean(vol);
 		down_write(&vol->store_sem);
 		WRITE_ONCE(s->suspended, true);
 		up_write(&vol->store_sem);
@@ -768,9 +765,7 @@ static int room_again(struct snapprot_volume *vol, struct snapprot_store *s)
 {
 	u32 room;
 
-	if (vol->fault != SNAPPROT_FAULT_STORE_FULL &&
-	    vol->fault != SNAPPROT_FAULT_GROW_TOO_SLOW &&
-	    vol->fault != SNAPPROT_FAULT_GROW_FAILED)
+	if (!snapprot_fault_is_space(vol->fault))
 		return 0;
 	while (snapprot_ckpt_run(s) > 0)
 		cond_resched();

@@ -102,13 +102,6 @@ static int record_loss(struct snapprot_volume *vol, enum snapprot_fault fault)
 
 /* ---- delete_oldest ------------------------------------------------------ */
 
-static bool is_space_fault(enum snapprot_fault fault)
-{
-	return fault == SNAPPROT_FAULT_STORE_FULL ||
-	       fault == SNAPPROT_FAULT_GROW_TOO_SLOW ||
-	       fault == SNAPPROT_FAULT_GROW_FAILED;
-}
-
 static u32 oldest_valid(struct snapprot_store *s)
 {
 	u32 i, id = 0;
@@ -191,7 +184,7 @@ static void fault_apply(struct snapprot_volume *vol, enum snapprot_fault fault,
 	struct snapprot_outcome out;
 	const char *action = "BLOCKED";
 
-	if (is_space_fault(fault) && now.state == SNAPPROT_ACTIVE &&
+	if (snapprot_fault_is_space(fault) && now.state == SNAPPROT_ACTIVE &&
 	    delete_oldest(vol))
 		return;
 	out = snapprot_state_next(&now, SNAPPROT_IN_FAULT);

@@ -180,7 +180,6 @@ struct snapprot_store {
 	struct snapprot_core core;
 
 	struct page *page;		/* under log: header being written */
-	struct page *ckpt_page;		/* under ckpt: superblock */
 	u64 *places;			/* under log: of a batch */
 	struct page **run;		/* under log: its header, and data */
 

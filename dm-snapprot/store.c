@@ -92,16 +92,13 @@ static struct snapprot_store *store_alloc(struct snapprot_volume *vol)
 	if (!s)
 		return NULL;
 	s->page = alloc_page(GFP_KERNEL);
-	s->ckpt_page = alloc_page(GFP_KERNEL);
 	s->places = kmalloc_array(SNAPPROT_BATCH_BLOCKS, sizeof(u64),
 				  GFP_KERNEL);
 	s->run = kmalloc_array(SNAPPROT_BATCH_BLOCKS + 1, sizeof(*s->run),
 			       GFP_KERNEL);
-	if (!s->page || !s->ckpt_page || !s->places || !s->run) {
+	if (!s->page || !s->places || !s->run) {
 		if (s->page)
 			put_page(s->page);
-		if (s->ckpt_page)
-			put_page(s->ckpt_page);
 		kfree(s->places);
 		kfree(s->run);
 		kfree(s);
@@ -168,7 +165,6 @@ void snapprot_store_close(struct snapprot_store *s)
 	snapprot_cache_exit(&s->cache);
 	mutex_unlock(&s->lock);
 	put_page(s->page);
-	put_page(s->ckpt_page);
 	kfree(s->places);
 	kfree(s->run);
 	kfree(s);

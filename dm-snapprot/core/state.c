@@ -133,16 +133,16 @@ int snapprot_fault_parse(const char *name)
 	return -EINVAL;
 }
 
+bool snapprot_fault_is_space(unsigned int fault)
+{
+	return fault == SNAPPROT_FAULT_STORE_FULL ||
+	       fault == SNAPPROT_FAULT_GROW_TOO_SLOW ||
+	       fault == SNAPPROT_FAULT_GROW_FAILED;
+}
+
 bool snapprot_fault_kills_store(unsigned int fault)
 {
-	switch (fault) {
-	case SNAPPROT_FAULT_NONE:
-	case SNAPPROT_FAULT_COW_READ:
-	case SNAPPROT_FAULT_STORE_FULL:
-	case SNAPPROT_FAULT_GROW_TOO_SLOW:
-	case SNAPPROT_FAULT_GROW_FAILED:
-		return false;
-	default:
-		return true;
-	}
+	return fault != SNAPPROT_FAULT_NONE &&
+	       fault != SNAPPROT_FAULT_COW_READ &&
+	       !snapprot_fault_is_space(fault);
 }

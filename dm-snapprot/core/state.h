@@ -84,6 +84,8 @@ const char *snapprot_state_name(unsigned int state);
 const char *snapprot_fault_name(unsigned int fault);
 /* The number of a fault's name, or -EINVAL. */
 int snapprot_fault_parse(const char *name);
+/* Faults of a store that lacks nothing but space. */
+bool snapprot_fault_is_space(unsigned int fault);
 /* Faults after which the store may not be written to before it is reopened. */
 bool snapprot_fault_kills_store(unsigned int fault);
 
