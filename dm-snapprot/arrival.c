@@ -668,6 +668,21 @@ int snapprot_volume_arrive(struct snapprot_store_target *t)
 	return err;
 }
 
+/*
+ * Start nothing on the store any more, and wait for what is on its way: a
+ * checkpoint, reads of snapshots. False if something still is, which was
+ * given up or hangs.
+ */
+static bool store_settle(struct snapprot_volume *vol, struct snapprot_store *s)
+{
+	down_write(&vol->store_sem);
+	WRITE_ONCE(s->suspended, true);
+	up_write(&vol->store_sem);
+	if (READ_ONCE(s->failed))
+		return !atomic_read(&s->dev.inflight);
+	return snapprot_io_dev_settle(&s->dev);
+}
+
 /* The store's target was suspended: leave it clean, then leave it alone. */
 void snapprot_volume_pause(struct snapprot_store_target *t)
 {
@@ -679,9 +694,8 @@ void snapprot_volume_pause(struct snapprot_store_target *t)
 	s = t->store;
 	if (vol->store_target == t && s) {
 		leave_clean(vol);
-		down_write(&vol->store_sem);
-		WRITE_ONCE(s->suspended, true);
-		up_write(&vol->store_sem);
+		/* What hangs is dealt with by whoever opens the store again. */
+		store_settle(vol, s);
 	}
 	mutex_unlock(&vol->admin);
 	memalloc_noio_restore(noio);
@@ -763,15 +777,13 @@ static int check_store(struct snapprot_store *s)
 /* Is there room for what the volume was blocked for? */
 static int room_again(struct snapprot_volume *vol, struct snapprot_store *s)
 {
-	u32 room;
+	int room;
 
 	if (!snapprot_fault_is_space(vol->fault))
 		return 0;
-	while (snapprot_ckpt_run(s) > 0)
-		cond_resched();
-	mutex_lock(&s->lock);
-	room = snapprot_log_room(&s->core);
-	mutex_unlock(&s->lock);
+	room = snapprot_ckpt_make_room(s);
+	if (room < 0)
+		return room;
 	return room ? 0 : -ENOSPC;
 }
 
@@ -794,6 +806,11 @@ int snapprot_volume_reopen(struct snapprot_volume *vol)
 		err = room_again(vol, t->store);
 		if (err)
 			return err;
+	}
+	if (t->store && !store_settle(vol, t->store)) {
+		WRITE_ONCE(t->store->suspended, false);
+		snapprot_view_kick(vol);
+		return -EBUSY;
 	}
 	err = open_store(t);
 	if (err)

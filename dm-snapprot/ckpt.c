@@ -105,6 +105,38 @@ int snapprot_ckpt_run(struct snapprot_store *s)
 	return err;
 }
 
+/**
+ * snapprot_ckpt_make_room() - how many blocks may be preserved now?
+ * @s: the store
+ *
+ * Where there is no room, and checkpoints could give some, they are made.
+ *
+ * Context: as snapprot_ckpt_run(), without the log. Return: blocks, 0 if there
+ * is no room to be had, or the error of a checkpoint.
+ */
+int snapprot_ckpt_make_room(struct snapprot_store *s)
+{
+	unsigned int idle = 0;
+	bool could_help;
+	int more = 1;
+	u32 room;
+
+	for (;;) {
+		mutex_lock(&s->lock);
+		room = snapprot_log_room(&s->core, SNAPPROT_BATCH_BLOCKS);
+		/* A sweep that was cut short may go on, but not for ever. */
+		could_help = more > 0 || s->core.nr_freed ||
+			     ((s->core.flags & SNAPPROT_SUPER_SWEEP) &&
+			      idle++ < 4);
+		mutex_unlock(&s->lock);
+		if (room || !could_help)
+			return room;
+		more = snapprot_ckpt_run(s);
+		if (more < 0)
+			return more;
+	}
+}
+
 void snapprot_ckpt_work(struct work_struct *work)
 {
 	struct snapprot_store *s = container_of(work, struct snapprot_store,

@@ -10,7 +10,7 @@
  *   collect   blocks whose old data is not in the store go into a batch, with
  *             the writes that wait for it
  *   read      the old data, from the origin
- *   write     header and data as one step of the log, then one flush (or FUA)
+ *   write     headers and data as steps of the log, then one flush (or FUA)
  *   commit    the entries count: reads of snapshots find them
  *   wait      for reads of the origin that began before that
  *   bits      are set, and the writes go
@@ -18,8 +18,8 @@
  * While one batch is written the next one is collected and read, so whatever
  * came in the meantime shares a flush.
  *
- * A crash before the flush leaves a step that recovery drops or keeps whole;
- * no write of the batch has gone to the origin. A crash after it finds the
+ * A crash before the flush leaves steps each of which recovery drops or keeps
+ * whole; no write of the batch has gone to the origin. A crash after it finds the
  * old data. A failure anywhere sets no bit and releases no write.
  *
  * Holding vol->writes stands for "a write is on its way to the origin". The
@@ -272,73 +272,97 @@ static void batch_read(struct snapprot_volume *vol, struct snapprot_batch *b)
 	blk_finish_plug(&plug);
 }
 
-/* Submit header and data of a batch that has its places. */
-static void batch_submit(struct snapprot_store *s, struct snapprot_batch *b,
-			 u64 header)
+/* Submit headers and data of a batch that has its places. */
+static void batch_submit(struct snapprot_store *s, struct snapprot_batch *b)
 {
+	unsigned int pages = b->count + b->steps;
 	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
 	struct blk_plug plug;
 	unsigned int i, n;
-	bool alone;
 
 	/*
 	 * Small and in one piece: the device makes it durable as it writes.
 	 * Larger ones would be split, and flushed in each of their pieces.
 	 */
-	alone = b->count <= 8 && s->places[b->count - 1] == header + b->count;
-	if (alone)
+	b->durable = b->count <= 8 &&
+		b->place[pages - 1] - b->place[0] == pages - 1;
+	if (b->durable)
 		opf |= REQ_FUA;
-	s->run[0] = s->page;
-	memcpy(s->run + 1, b->pages, b->count * sizeof(*s->run));
-
 	b->io = snapprot_io_set_new(&s->dev);
 	blk_start_plug(&plug);
-	n = 1;
-	while (n <= b->count && s->places[n - 1] == header + n)
-		n++;
-	snapprot_io_add(b->io, opf, header, s->run, n);
-	for (i = n - 1; i < b->count; i += n) {
+	for (i = 0; i < pages; i += n) {
 		n = 1;
-		while (i + n < b->count &&
-		       s->places[i + n] == s->places[i] + n)
+		while (i + n < pages && b->place[i + n] == b->place[i] + n)
 			n++;
-		snapprot_io_add(b->io, opf, s->places[i], b->pages + i, n);
+		snapprot_io_add(b->io, opf, b->place[i], b->out + i, n);
 	}
 	blk_finish_plug(&plug);
-	b->durable = alone;
+}
+
+/* Make a step of the log of @count blocks from @first on. */
+static int batch_step(struct snapprot_store *s, struct snapprot_batch *b,
+		      unsigned int first, unsigned int count)
+{
+	void *header = page_address(b->header[b->steps]);
+	unsigned int at = first + b->steps, i;
+	int err;
+
+	b->place[at] = s->core.log_block;
+	b->out[at++] = b->header[b->steps++];
+	err = snapprot_log_reserve(&s->core, count, b->place + at);
+	if (err)
+		return err;
+	for (i = first; i < first + count; i++, at++) {
+		b->core[i].place = b->place[at];
+		b->out[at] = b->pages[i];
+	}
+	snapprot_log_encode_batch(&s->core, header, b->core + first, count);
+	return snapprot_log_advance(&s->core, header);
+}
+
+/* -ENOSPC: nothing has been taken. */
+static int batch_places(struct snapprot_store *s, struct snapprot_batch *b)
+{
+	unsigned int i, n;
+	int err = 0;
+
+	if (!snapprot_store_usable(s))
+		return -EIO;
+	if (snapprot_log_room(&s->core, b->count) < b->count)
+		return -ENOSPC;
+	for (i = 0; i < b->count; i++)
+		b->core[i].epoch = s->core.epoch;
+	b->steps = 0;
+	for (i = 0; !err && i < b->count; i += n) {
+		n = min(b->count - i, SNAPPROT_LOG_ENTRIES);
+		err = batch_step(s, b, i, n);
+	}
+	/* There was room. */
+	return err == -ENOSPC ? -ENOTRECOVERABLE : err;
 }
 
 /*
  * The old data is here: take places, and write. On success store->log stays
  * held until batch_finish().
  */
-static int batch_write(struct snapprot_volume *vol, struct snapprot_store *s,
-		       struct snapprot_batch *b)
+static int batch_write(struct snapprot_store *s, struct snapprot_batch *b)
 {
 	unsigned int i;
-	u64 header;
 	int err;
 
+	for (i = 0; i < b->count; i++) {
+		b->core[i].block = b->entry[i].block;
+		b->core[i].crc = snapprot_data_crc(page_address(b->pages[i]));
+	}
 	mutex_lock(&s->log);
 	mutex_lock(&s->lock);
-	err = snapprot_store_usable(s) ?
-		snapprot_log_reserve(&s->core, b->count, s->places) : -EIO;
+	err = batch_places(s, b);
+	mutex_unlock(&s->lock);
 	if (err) {
-		mutex_unlock(&s->lock);
 		mutex_unlock(&s->log);
 		return err;
 	}
-	for (i = 0; i < b->count; i++) {
-		b->core[i].block = b->entry[i].block;
-		b->core[i].place = s->places[i];
-		b->core[i].epoch = s->core.epoch;
-		b->core[i].crc = snapprot_data_crc(page_address(b->pages[i]));
-	}
-	header = s->core.log_block;
-	snapprot_log_encode_batch(&s->core, page_address(s->page), b->core,
-				  b->count);
-	mutex_unlock(&s->lock);
-	batch_submit(s, b, header);
+	batch_submit(s, b);
 	return 0;
 }
 
@@ -346,10 +370,12 @@ static int batch_commit(struct snapprot_volume *vol, struct snapprot_store *s,
 			struct snapprot_batch *b)
 {
 	unsigned int i;
-	int err;
+	int err = 0;
 
 	mutex_lock(&s->lock);
-	err = snapprot_log_commit(&s->core, page_address(s->page));
+	for (i = 0; !err && i < b->steps; i++)
+		err = snapprot_log_commit(&s->core,
+					  page_address(b->header[i]));
 	snapprot_store_publish(s);
 	mutex_unlock(&s->lock);
 	if (err)
@@ -405,32 +431,20 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s)
 
 /*
  * How many blocks the next batch may have. Where a checkpoint would give
- * more, it is made here and now: somebody waits for it.
+ * more, it is made here and now: somebody waits for it. Not while a batch is
+ * being written, for a checkpoint wants the log.
  */
 static unsigned int batch_limit(struct snapprot_volume *vol,
 				struct snapprot_store *s)
 {
-	unsigned int room, taken = vol->writing ? vol->writing->count : 0;
-	unsigned int idle = 0;
-	bool could_help;
-	int more = 1;
+	unsigned int room;
 
-	for (;;) {
-		mutex_lock(&s->lock);
-		room = snapprot_log_room(&s->core);
-		/* A sweep that was cut short may go on, but not for ever. */
-		could_help = more > 0 || s->core.nr_freed ||
-			     ((s->core.flags & SNAPPROT_SUPER_SWEEP) &&
-			      idle++ < 4);
-		mutex_unlock(&s->lock);
-		if (vol->writing)
-			return room > taken ? room - taken : 0;
-		if (room || !could_help || READ_ONCE(s->failed))
-			return room;
-		more = snapprot_ckpt_run(s);
-		if (more < 0)
-			return 0;
-	}
+	if (!vol->writing)
+		return max(snapprot_ckpt_make_room(s), 0);
+	mutex_lock(&s->lock);
+	room = snapprot_log_room(&s->core, SNAPPROT_BATCH_BLOCKS);
+	mutex_unlock(&s->lock);
+	return room;
 }
 
 static enum verdict look_at_write(struct snapprot_volume *vol,
@@ -540,7 +554,7 @@ static bool read_and_write(struct snapprot_volume *vol,
 		snapprot_fault_raise(vol, SNAPPROT_FAULT_COW_READ, err);
 		return false;
 	}
-	err = batch_write(vol, s, b);
+	err = batch_write(s, b);
 	if (err == -ENOSPC && ++b->refused < 3)
 		return false;	/* a record has taken the room: look again */
 	b->refused = 0;
@@ -656,23 +670,35 @@ static void batch_free(struct snapprot_batch *b)
 	for (i = 0; i < SNAPPROT_BATCH_BLOCKS; i++)
 		if (b->pages[i])
 			put_page(b->pages[i]);
+	for (i = 0; i < SNAPPROT_BATCH_STEPS; i++)
+		if (b->header[i])
+			put_page(b->header[i]);
 	kvfree(b);
+}
+
+static bool batch_alloc_pages(struct page **pages, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		pages[i] = alloc_page(GFP_KERNEL);
+		if (!pages[i])
+			return false;
+	}
+	return true;
 }
 
 static struct snapprot_batch *batch_new(void)
 {
 	struct snapprot_batch *b = kvzalloc(sizeof(*b), GFP_KERNEL);
-	unsigned int i;
 
 	if (!b)
 		return NULL;
 	bio_list_init(&b->bios);
-	for (i = 0; i < SNAPPROT_BATCH_BLOCKS; i++) {
-		b->pages[i] = alloc_page(GFP_KERNEL);
-		if (!b->pages[i]) {
-			batch_free(b);
-			return NULL;
-		}
+	if (!batch_alloc_pages(b->pages, SNAPPROT_BATCH_BLOCKS) ||
+	    !batch_alloc_pages(b->header, SNAPPROT_BATCH_STEPS)) {
+		batch_free(b);
+		return NULL;
 	}
 	return b;
 }

@@ -44,6 +44,16 @@ void snapprot_io_dev_drain(struct snapprot_io_dev *d)
 	spin_unlock_irq(&d->idle.lock);
 }
 
+bool snapprot_io_dev_settle(struct snapprot_io_dev *d)
+{
+	unsigned long timeout = d->timeout ? d->timeout :
+				SNAPPROT_IO_TIMEOUT_DEFAULT *
+				(unsigned long)HZ;
+
+	return wait_event_timeout(d->idle, !atomic_read(&d->inflight),
+				  timeout);
+}
+
 static void set_release(struct kref *ref)
 {
 	struct snapprot_io_set *set = container_of(ref, struct snapprot_io_set,

@@ -38,26 +38,6 @@ static int create_possible(struct snapprot_store *s, u32 id)
 	return err;
 }
 
-/* A snapshot that no write could be preserved for is none. */
-static int make_room(struct snapprot_store *s)
-{
-	u32 room;
-	int more = 1;
-
-	for (;;) {
-		mutex_lock(&s->lock);
-		room = snapprot_log_room(&s->core);
-		mutex_unlock(&s->lock);
-		if (room)
-			return 0;
-		if (more <= 0)
-			return more ? -EIO : -ENOSPC;
-		more = snapprot_ckpt_run(s);
-		if (more < 0)
-			return -EIO;
-	}
-}
-
 /*
  * Writes in flight land, new ones wait; the record makes the epoch move on,
  * and the bits start empty in the same moment.
@@ -101,8 +81,8 @@ static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 		      unsigned int maxlen)
 {
 	struct snapprot_store *s;
+	int err, room;
 	u32 id;
-	int err;
 
 	if (snapprot_parse_u32(argv[1], 1, U32_MAX, &id))
 		return -EINVAL;
@@ -112,10 +92,12 @@ static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 	/* Under admin, which is what changing the store takes. */
 	s = vol->store;
 	err = create_possible(s, id);
-	if (!err)
-		err = make_room(s);
 	if (err)
 		return err;
+	/* A snapshot that no write could be preserved for is none. */
+	room = snapprot_ckpt_make_room(s);
+	if (room <= 0)
+		return room ? -EIO : -ENOSPC;
 	mutex_lock(&vol->mutex);
 	/* The label says "there may be some" before there is one. */
 	if (snapprot_label_present(vol) &&
@@ -129,17 +111,9 @@ static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 
 /* ---- delete_snap -------------------------------------------------------- */
 
-/**
- * snapprot_snap_delete() - strike a snapshot off, durably
- * @vol: the volume
- * @id: of the snapshot
- *
- * Context: admin or store_sem held, the store attached. Return: 0, -ENOENT, or the
- * error of the record, after which the store is broken (but for -ENOSPC).
- */
-int snapprot_snap_delete(struct snapprot_volume *vol, u32 id)
+/* The record of it, unless there is no space for that. */
+static int strike_off(struct snapprot_store *s, u32 id)
 {
-	struct snapprot_store *s = vol->store;
 	struct snapprot_snap *found, snap;
 	int err = 0;
 
@@ -159,6 +133,25 @@ int snapprot_snap_delete(struct snapprot_volume *vol, u32 id)
 					      SNAPPROT_FAULT_STORE_IO);
 	}
 	mutex_unlock(&s->log);
+	return err;
+}
+
+/**
+ * snapprot_snap_delete() - strike a snapshot off, durably
+ * @vol: the volume
+ * @id: of the snapshot
+ *
+ * Context: admin or store_sem held, the store attached. Return: 0, -ENOENT, or the
+ * error of the record, after which the store is broken (but for -ENOSPC).
+ */
+int snapprot_snap_delete(struct snapprot_volume *vol, u32 id)
+{
+	struct snapprot_store *s = vol->store;
+	int err = strike_off(s, id);
+
+	/* A checkpoint gives back what earlier records have taken. */
+	if (err == -ENOSPC && snapprot_ckpt_run(s) >= 0)
+		err = strike_off(s, id);
 	if (!err) {
 		snapprot_volume_count(vol);
 		snapprot_ckpt_queue(s);

@@ -53,11 +53,13 @@
 #define DM_MSG_PREFIX "snapprot"
 
 /* Longest bio that the write path takes whole, in blocks and sectors. */
-#define SNAPPROT_MAX_BIO_BLOCKS		128u
+#define SNAPPROT_MAX_BIO_BLOCKS		256u
 #define SNAPPROT_MAX_BIO_SECTORS	(SNAPPROT_MAX_BIO_BLOCKS * \
 					 SNAPPROT_SECTORS_PER_BLOCK)
-/* Old blocks of one batch: as many as one header describes. */
-#define SNAPPROT_BATCH_BLOCKS		SNAPPROT_LOG_ENTRIES
+/* Steps of the log that make up one batch, with one flush for all of them. */
+#define SNAPPROT_BATCH_STEPS		4u
+#define SNAPPROT_BATCH_BLOCKS		(SNAPPROT_BATCH_STEPS * \
+					 SNAPPROT_LOG_ENTRIES)
 /* One batch is read while the one before it is written. */
 #define SNAPPROT_NR_BATCHES		2
 
@@ -115,6 +117,8 @@ void snapprot_io_dev_init(struct snapprot_io_dev *d,
 void snapprot_io_dev_done(struct snapprot_io_dev *d);
 /* Wait, without limit, until nothing is in flight. */
 void snapprot_io_dev_drain(struct snapprot_io_dev *d);
+/* The same for as long as I/O may take; false if something still is. */
+bool snapprot_io_dev_settle(struct snapprot_io_dev *d);
 /* NULL: no memory. GFP_NOIO from a reserve, for one set at a time a caller. */
 struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d);
 /* Add @count consecutive blocks at @block; pages are held until the I/O ends. */
@@ -179,9 +183,7 @@ struct snapprot_store {
 	struct snapprot_cache cache;
 	struct snapprot_core core;
 
-	struct page *page;		/* under log: header being written */
-	u64 *places;			/* under log: of a batch */
-	struct page **run;		/* under log: its header, and data */
+	struct page *page;		/* under log: record being written */
 
 	bool failed;
 	bool suspended;
@@ -239,6 +241,8 @@ static inline bool snapprot_store_usable(const struct snapprot_store *s)
 void snapprot_ckpt_queue(struct snapprot_store *s);
 /* One whole checkpoint, now, with a piece of the sweep. 1: more to sweep. */
 int snapprot_ckpt_run(struct snapprot_store *s);
+/* Blocks that may be preserved, after checkpoints if there are none without. */
+int snapprot_ckpt_make_room(struct snapprot_store *s);
 void snapprot_ckpt_work(struct work_struct *work);
 
 /* ---- bits.c: "preserved already in this epoch" --------------------------- */
@@ -281,9 +285,20 @@ struct snapprot_batch_entry {
 	u64 block;
 };
 
+/* Headers and old blocks of a batch. */
+#define SNAPPROT_BATCH_PAGES	(SNAPPROT_BATCH_BLOCKS + SNAPPROT_BATCH_STEPS)
+
 /**
  * struct snapprot_batch - old blocks on their way to the store
  * @bios: writes that wait for it
+ * @count: blocks
+ * @entry: by which they are found
+ * @pages: their old data
+ * @core: what the log has of them
+ * @steps: steps of the log that they were divided into
+ * @header: a page for each
+ * @place: where headers and old data go to, in the order of the log
+ * @out: and the pages that go there
  */
 struct snapprot_batch {
 	struct bio_list bios;
@@ -291,12 +306,16 @@ struct snapprot_batch {
 	struct snapprot_batch_entry entry[SNAPPROT_BATCH_BLOCKS];
 	struct page *pages[SNAPPROT_BATCH_BLOCKS];
 	struct snapprot_entry core[SNAPPROT_BATCH_BLOCKS];
+	unsigned int steps;
+	struct page *header[SNAPPROT_BATCH_STEPS];
+	u64 place[SNAPPROT_BATCH_PAGES];
+	struct page *out[SNAPPROT_BATCH_PAGES];
 	struct snapprot_io_set *io;
 	bool durable;			/* once written, without a flush */
 	unsigned int refused;		/* times in a row without space */
 };
 
-#define SNAPPROT_INFLIGHT_BITS	8
+#define SNAPPROT_INFLIGHT_BITS	10
 
 /* Per bio of the live volume. */
 struct snapprot_bio {

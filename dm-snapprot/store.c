@@ -92,15 +92,7 @@ static struct snapprot_store *store_alloc(struct snapprot_volume *vol)
 	if (!s)
 		return NULL;
 	s->page = alloc_page(GFP_KERNEL);
-	s->places = kmalloc_array(SNAPPROT_BATCH_BLOCKS, sizeof(u64),
-				  GFP_KERNEL);
-	s->run = kmalloc_array(SNAPPROT_BATCH_BLOCKS + 1, sizeof(*s->run),
-			       GFP_KERNEL);
-	if (!s->page || !s->places || !s->run) {
-		if (s->page)
-			put_page(s->page);
-		kfree(s->places);
-		kfree(s->run);
+	if (!s->page) {
 		kfree(s);
 		return NULL;
 	}
@@ -165,8 +157,6 @@ void snapprot_store_close(struct snapprot_store *s)
 	snapprot_cache_exit(&s->cache);
 	mutex_unlock(&s->lock);
 	put_page(s->page);
-	kfree(s->places);
-	kfree(s->run);
 	kfree(s);
 }
 

@@ -73,12 +73,12 @@ static int make_room(struct rebuild *rb)
 {
 	int err;
 
-	if (!snapprot_log_full(&rb->core) && snapprot_log_room(&rb->core))
+	if (!snapprot_log_full(&rb->core) && snapprot_log_room(&rb->core, 1))
 		return 0;
 	err = checkpoint(rb);
 	if (err)
 		return err;
-	return snapprot_log_room(&rb->core) ? 0 : -ENOSPC;
+	return snapprot_log_room(&rb->core, 1) ? 0 : -ENOSPC;
 }
 
 /* ---- the whole --------------------------------------------------------------- */

@@ -204,7 +204,7 @@ static int check_index(struct check *c)
 static bool in_step(const struct check *c, const struct snapprot_group *g,
 		    u32 bit)
 {
-	return c->core->log_next && g &&
+	return (c->core->log_next || c->core->log_steps) && g &&
 	       snapprot_bit_test((const u8 *)g->fresh, bit);
 }
 

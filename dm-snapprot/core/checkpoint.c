@@ -23,7 +23,7 @@ int snapprot_ckpt_freeze(struct snapprot_core *core)
 
 	if (core->read_only)
 		return -EROFS;
-	if (core->frozen_valid || core->log_next)
+	if (core->frozen_valid || core->log_next || core->log_steps)
 		return -EBUSY;
 
 	core->frozen = core->active;

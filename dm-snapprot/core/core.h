@@ -218,6 +218,8 @@ struct snapprot_core {
 	u32 log_prev_crc;
 	u64 log_next;			/* of the step being made, or 0 */
 	u32 log_count;			/* blocks that were reserved for it */
+	u32 log_steps;			/* made, and not committed yet */
+	u32 log_entries;		/* of those */
 	u64 *headers;			/* of this memtable's batches */
 	u32 nr_headers;
 	u64 *frozen_headers;
@@ -328,19 +330,24 @@ u32 snapprot_snaps_valid(const struct snapprot_core *core);
 int snapprot_lookup(struct snapprot_core *core, u64 block, u32 epoch,
 		    struct snapprot_entry *found);
 
-/* Log: the caller writes what these encode, and commits when it is durable.
- * At most one step is between reserve and commit.
+/* Log: the caller writes what these encode, and commits when it is durable:
+ *
+ *   reserve, encode, (write, flush), commit			one step
+ *   (reserve, encode, advance) ..., (write, flush), commit ...	several
+ *
+ * Steps are committed in the order in which they were made.
  */
 
 /**
- * snapprot_log_room() - how many entries a batch may have now
+ * snapprot_log_room() - how many entries batches may have now, at most @max
  *
- * Bounded by free space less the reserve that a checkpoint may need, by the
- * memtable and by SNAPPROT_LOG_ENTRIES. 0 means: make a checkpoint (if that
+ * Bounded by free space less the reserve that a checkpoint may need, and by the
+ * memtable. A batch takes SNAPPROT_LOG_ENTRIES of them; the room is for all of
+ * them and their headers. 0 means: make a checkpoint (if that
  * would help: nr_freed, or the memtable or the headers are full), or wait for
  * space.
  */
-u32 snapprot_log_room(struct snapprot_core *core);
+u32 snapprot_log_room(struct snapprot_core *core, u32 max);
 /* The memtable or the headers are so full that a checkpoint is due. */
 bool snapprot_log_full(const struct snapprot_core *core);
 
@@ -349,9 +356,11 @@ bool snapprot_log_full(const struct snapprot_core *core);
  * @places: filled in; the header goes to core->log_block. Ascending runs, and
  *	where space is not fragmented one run that follows the header
  *
- * -ENOSPC: nothing has been taken. @count 0 is for records, which may dig
- * into the reserve; a checkpoint gives back what they took, so that after one
- * a record always has room.
+ * At most SNAPPROT_LOG_ENTRIES. -ENOSPC: nothing has been taken. @count 0 is for
+ * records, which may dig into the reserve; a checkpoint gives back what they
+ * took, so that after one a record always has room. -EBUSY: the step before is
+ * neither committed nor passed with snapprot_log_advance(), or, for a record,
+ * not committed.
  */
 int snapprot_log_reserve(struct snapprot_core *core, u32 count, u64 *places);
 /* Encode a batch's header into @block (4 KiB), sealed. */
@@ -361,6 +370,10 @@ void snapprot_log_encode_batch(struct snapprot_core *core, void *block,
 void snapprot_log_encode_record(struct snapprot_core *core, void *block,
 				enum snapprot_log_type type,
 				const struct snapprot_snap *snap);
+/* The batch in @block is on its way, or will be before anything is flushed: make
+ * the next one. -EINVAL if it is not the one that was reserved.
+ */
+int snapprot_log_advance(struct snapprot_core *core, const void *block);
 /* The step in @block is durable: its entries, or its snapshot, count. A batch
  * must have used all places that were reserved, and the current epoch; the
  * caller has refused a CREATE whose id is taken, or that is one too many

@@ -7,26 +7,36 @@
  * the checksum of the header before it and the volume's UUID tell a header from
  * whatever else may lie at its place.
  *
- * A step counts when its header and its old blocks are durable. The writer
- * waits for that before it begins the next step, so of all the steps on the
- * disk only the last can be incomplete. Each header says up to which one that
- * was known, and for what lies behind it replay reads the old blocks too.
+ * A step counts when its header and its old blocks are durable, and all steps
+ * before it count. The writer may have several on their way, which one flush
+ * makes durable; none of their writes has gone to the origin before it. Each
+ * header says up to which step that was known as it was made, and for what lies
+ * behind it replay reads the old blocks too. The first of them that is not whole
+ * ends the log.
  */
 #include "internal.h"
 
 /* ---- writing ----------------------------------------------------------- */
 
-/* How many more entries fit into memory, in a batch that has a header. */
-static u32 table_room(const struct snapprot_core *core)
+/* Headers that @count entries take. */
+static u32 steps_for(u32 count)
 {
-	u32 count = core->active.count;
+	return (count + SNAPPROT_LOG_ENTRIES - 1) / SNAPPROT_LOG_ENTRIES;
+}
+
+/* How many more entries fit into memory, in steps that have a header each. */
+static u32 table_room(const struct snapprot_core *core, u32 max)
+{
+	const u32 max_headers = SNAPPROT_LOG_HALF_HEADERS -
+				SNAPPROT_LOG_RECORD_HEADERS;
+	u32 headers = core->nr_headers + core->log_steps;
+	u32 count = core->active.count + core->log_entries;
 	u32 room;
 
-	if (count >= SNAPPROT_LOG_HALF_ENTRIES ||
-	    core->nr_headers >= SNAPPROT_LOG_HALF_HEADERS -
-				SNAPPROT_LOG_RECORD_HEADERS)
+	if (count >= SNAPPROT_LOG_HALF_ENTRIES || headers >= max_headers)
 		return 0;
-	room = SNAPPROT_LOG_HALF_ENTRIES - count;
+	room = snapprot_min(SNAPPROT_LOG_HALF_ENTRIES - count,
+			    (max_headers - headers) * SNAPPROT_LOG_ENTRIES);
 	if (core->frozen_valid) {
 		u32 both = count + core->frozen.count;
 
@@ -34,19 +44,20 @@ static u32 table_room(const struct snapprot_core *core)
 			return 0;
 		room = snapprot_min(room, SNAPPROT_LOG_MAX_ENTRIES - both);
 	}
-	return snapprot_min(room, SNAPPROT_LOG_ENTRIES);
+	return snapprot_min(room, max);
 }
 
-/* Is there space for @count old blocks and what they entail? */
+/* Is there space for @count more old blocks and what they entail? */
 static bool space_for(const struct snapprot_core *core, u32 count)
 {
-	return core->nr_free >= (u64)count + 1 + SNAPPROT_LOG_RECORD_BLOCKS +
+	return core->nr_free >= (u64)count + steps_for(count) +
+				SNAPPROT_LOG_RECORD_BLOCKS +
 				snapprot_space_reserve(core, count);
 }
 
-u32 snapprot_log_room(struct snapprot_core *core)
+u32 snapprot_log_room(struct snapprot_core *core, u32 max)
 {
-	u32 high = table_room(core);
+	u32 high = table_room(core, max);
 	u32 low = 0;
 
 	if (core->read_only)
@@ -73,11 +84,12 @@ bool snapprot_log_full(const struct snapprot_core *core)
 
 static bool headers_full(const struct snapprot_core *core)
 {
-	u32 both = core->nr_headers;
+	u32 headers = core->nr_headers + core->log_steps;
+	u32 both = headers;
 
 	if (core->frozen_valid)
 		both += core->nr_frozen_headers;
-	return core->nr_headers >= SNAPPROT_LOG_HALF_HEADERS ||
+	return headers >= SNAPPROT_LOG_HALF_HEADERS ||
 	       both >= SNAPPROT_LOG_MAX_HEADERS;
 }
 
@@ -93,8 +105,11 @@ int snapprot_log_reserve(struct snapprot_core *core, u32 count, u64 *places)
 	if (headers_full(core))
 		return -ENOSPC;
 	if (count) {
-		if (count > table_room(core) || !space_for(core, count))
+		if (count > table_room(core, SNAPPROT_LOG_ENTRIES) ||
+		    !space_for(core, count))
 			return -ENOSPC;
+	} else if (core->log_steps) {
+		return -EBUSY;
 	} else if (core->nr_free <= snapprot_space_reserve(core, 0)) {
 		return -ENOSPC;
 	}
@@ -122,7 +137,7 @@ static void encode_header(struct snapprot_core *core,
 	l->count = cpu_to_le16(count);
 	l->epoch = cpu_to_le32(epoch);
 	l->next = cpu_to_le64(core->log_next);
-	l->durable_seq = cpu_to_le64(core->log_seq - 1);
+	l->durable_seq = cpu_to_le64(core->log_seq - core->log_steps - 1);
 	l->prev_crc = cpu_to_le32(core->log_prev_crc);
 }
 
@@ -209,7 +224,7 @@ static bool record_apply(struct snapprot_core *core,
 	return true;
 }
 
-/* Take over a step, and stand before the next one. */
+/* Take over a step. */
 static bool step_apply(struct snapprot_core *core,
 		       const struct snapprot_disk_log *l)
 {
@@ -221,28 +236,59 @@ static bool step_apply(struct snapprot_core *core,
 	} else if (!record_apply(core, l)) {
 		return false;
 	}
-	core->headers[core->nr_headers++] = core->log_block;
+	core->headers[core->nr_headers++] = le64_to_cpu(l->h.block);
+	return true;
+}
+
+/* Stand before the step after this one. */
+static void step_pass(struct snapprot_core *core,
+		      const struct snapprot_disk_log *l)
+{
 	core->log_block = le64_to_cpu(l->next);
 	core->log_prev_crc = le32_to_cpu(l->h.crc);
 	core->log_seq++;
-	return true;
+}
+
+static u32 step_entries(const struct snapprot_disk_log *l)
+{
+	if (le16_to_cpu(l->type) == SNAPPROT_LOG_BATCH)
+		return le16_to_cpu(l->count);
+	return 0;
+}
+
+int snapprot_log_advance(struct snapprot_core *core, const void *block)
+{
+	const struct snapprot_disk_log *l = block;
+
+	if (!core->log_next || step_entries(l) != core->log_count ||
+	    le64_to_cpu(l->next) != core->log_next ||
+	    le64_to_cpu(l->h.block) != core->log_block ||
+	    le64_to_cpu(l->h.seq) != core->log_seq)
+		return -EINVAL;
+	core->log_steps++;
+	core->log_entries += core->log_count;
+	core->log_next = 0;
+	core->log_count = 0;
+	step_pass(core, l);
+	return 0;
 }
 
 int snapprot_log_commit(struct snapprot_core *core, const void *block)
 {
 	const struct snapprot_disk_log *l = block;
-	u32 count = 0;
+	int err;
 
-	if (le16_to_cpu(l->type) == SNAPPROT_LOG_BATCH)
-		count = le16_to_cpu(l->count);
-	if (!core->log_next || count != core->log_count ||
-	    le64_to_cpu(l->next) != core->log_next ||
-	    le64_to_cpu(l->h.seq) != core->log_seq)
+	if (!core->log_steps) {
+		err = snapprot_log_advance(core, block);
+		if (err)
+			return err;
+	}
+	if (le64_to_cpu(l->h.seq) != core->log_seq - core->log_steps)
 		return -EINVAL;
 	if (!step_apply(core, l))
 		return -EINVAL;
-	core->log_next = 0;
-	core->log_count = 0;
+	core->log_steps--;
+	core->log_entries -= step_entries(l);
 	return 0;
 }
 
@@ -310,7 +356,10 @@ static int step_replay(struct snapprot_core *core,
 	err = snapprot_space_mark(core, le64_to_cpu(l->next));
 	if (err)
 		return err;
-	return step_apply(core, l) ? 0 : -EBADMSG;
+	if (!step_apply(core, l))
+		return -EBADMSG;
+	step_pass(core, l);
+	return 0;
 }
 
 /* Is this a block of metadata, whole or not, of this volume? */
@@ -332,10 +381,10 @@ static bool is_metadata(const struct snapprot_core *core,
 #define SEARCH_MAX	4096u
 
 /*
- * The log seems to end. The step that was never finished is the usual reason,
+ * The log seems to end. A step that was never finished is the usual reason,
  * but a header that was damaged later looks the same. It had successors then,
- * and no step is ever begun before the one before it is durable. So look where
- * the log would have taken its blocks; a later header there proves damage.
+ * and those that were begun after it was durable say so. So look where the log
+ * would have taken its blocks; such a header there proves damage.
  */
 static int log_end(struct snapprot_core *core)
 {
@@ -353,7 +402,8 @@ static int log_end(struct snapprot_core *core)
 			continue;
 		if (!snapprot_block_verify(l, SNAPPROT_MAGIC_LOG, block) &&
 		    !memcmp(l->h.uuid, core->uuid, sizeof(core->uuid)) &&
-		    le64_to_cpu(l->h.seq) > core->log_seq)
+		    le64_to_cpu(l->h.seq) > core->log_seq &&
+		    le64_to_cpu(l->durable_seq) >= core->log_seq)
 			return -EBADMSG;
 		/* A checkpoint that was not finished cut off a run there. */
 		if (!is_metadata(core, &l->h))

@@ -590,7 +590,7 @@ u64 snapprot_space_fixed(const struct snapprot_core *core)
  */
 u64 snapprot_space_reserve(const struct snapprot_core *core, u32 more)
 {
-	u32 entries = core->active.count + more;
+	u32 entries = core->active.count + core->log_entries + more;
 	u64 fixed = snapprot_space_fixed(core);
 	u64 sum;
 

@@ -243,10 +243,12 @@ STATE=active"
 # covers: events: "dmsetup wait" returns
 case_dmsetup_wait()
 {
-	local waiter
+	local waiter seen
 
 	to_active
-	dmsetup wait origin "$(dm_events origin)" &
+	# Not in the background, where it might be after the event.
+	seen=$(dm_events origin)
+	dmsetup wait origin "$seen" &
 	waiter=$!
 	sp_remove store
 	wait_for 20 ended "$waiter"

@@ -436,6 +436,31 @@ case_clear_space()
 	expect_image 1
 }
 
+# A backup goes on while the volume is blocked; it is not in the way.
+case_clear_while_read()
+{
+	local reader clear
+
+	small_store
+	to_active protect grow_timeout 0
+	write_at "$ORIGIN_DM" 0 2048 2
+	expect_fail blkpat -s 2048 -l 40960 fill "$ORIGIN_DM" 9
+	sp_load_view 1
+	layer_resize low 32768
+	sp_reload store
+	layer_hold low
+	verify_at /dev/mapper/snap1 0 2048 1 &
+	reader=$!
+	wait_for 20 is_held "$reader"
+	sp_msg clear_fault &
+	clear=$!
+	wait_for 20 is_held "$clear"
+	layer_release low
+	wait "$clear"
+	expect_st state active
+	wait "$reader"
+}
+
 # ---- grow_failed, set ------------------------------------------------------------------------
 
 # covers: messages: grow_failed: fault grow_failed now, if space has run out
@@ -611,7 +636,8 @@ run_cases case_create_live case_create_suspended case_malformed_ids \
 	case_list case_protect case_normal case_normal_with_fault \
 	case_drop_snapshots case_drop_snapshots_without_fault case_clear \
 	case_clear_not_healthy case_clear_store_away case_clear_by_name \
-	case_clear_nothing case_clear_space case_grow_failed case_set_grace \
+	case_clear_nothing case_clear_space case_clear_while_read \
+	case_grow_failed case_set_grace \
 	case_set_grow_timeout case_set_grow_timeout_waiting \
 	case_set_queue_on_fault case_malformed case_messages_never_wait \
 	case_messages_and_a_hung_store case_mode_without_store

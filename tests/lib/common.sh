@@ -38,6 +38,8 @@ SHARED=no
 ORIGIN=${ORIGIN_DISK:-}
 STORE=${STORE_DISK:-}
 PATH=$TOOLS:$PATH
+# dm, blkpat and sectors without a program to start; see builtins.c.
+enable -f "$TOOLS/builtins.so" dm blkpat sectors || exit 1
 # Set by sp_format, which evaluates what the tool prints.
 VOLUME_UUID=
 ORIGIN_SECTORS=
@@ -322,6 +324,16 @@ is_held()
 
 # ---- device-mapper ------------------------------------------------------------------
 
+# dmsetup <command> ...: without starting the program, where that is possible
+dmsetup()
+{
+	local rc=0
+
+	dm "$@" || rc=$?
+	[ "$rc" = 97 ] || return "$rc"
+	command dmsetup "$@"
+}
+
 dm_names()
 {
 	[ -e /sys/class/misc/device-mapper ] || return 0
@@ -374,11 +386,6 @@ dm_swap()
 	dmsetup load "$1" --table "$2"
 	dmsetup suspend --noflush --nolockfs "$1"
 	dmsetup resume "$1"
-}
-
-sectors()
-{
-	blockdev --getsz "$1"
 }
 
 # ---- layers that can be made to fail ----------------------------------------------------

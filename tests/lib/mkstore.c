@@ -159,7 +159,7 @@ static void preserve(struct volume *v, const u64 *blocks, u32 count,
 	static u8 data[SNAPPROT_LOG_ENTRIES * SNAPPROT_BLOCK_SIZE];
 	u32 i;
 
-	if (snapprot_log_full(&v->core) || snapprot_log_room(&v->core) < count)
+	if (snapprot_log_full(&v->core) || snapprot_log_room(&v->core, count) < count)
 		checkpoint(v);
 	must(snapprot_log_reserve(&v->core, count, places), "reserve");
 	for (i = 0; i < count; i++) {

@@ -32,23 +32,33 @@ static int model_err(struct model *m, int err)
 
 /* ---- the log ----------------------------------------------------------- */
 
-/* Put a step on the disk, in any order, and wait for it. */
-static int step_write(struct model *m, const void *header, u8 *data,
-		      const u64 *places, u32 count)
+/* Steps that share a flush. */
+#define MODEL_STEPS	3
+
+/* What is on its way to the disk: headers and old blocks. */
+struct pending {
+	u64 place[SNAPPROT_LOG_ENTRIES + MODEL_STEPS];
+	const void *data[SNAPPROT_LOG_ENTRIES + MODEL_STEPS];
+	u32 count;
+};
+
+static void pend(struct pending *p, u64 place, const void *data)
 {
-	u64 block = m->core.log_block;
-	u32 first = unit_below(count + 1);
+	p->place[p->count] = place;
+	p->data[p->count++] = data;
+}
+
+/* Put it on the disk, in any order, and wait for it. */
+static int pending_write(struct model *m, const struct pending *p)
+{
+	u32 step = p->count > 2 && unit_once_in(2) ? p->count - 1 : 1;
+	u32 n = unit_below(p->count);
 	u32 i;
 	int err;
 
-	for (i = 0; i <= count; i++) {
-		u32 n = (first + i) % (count + 1);
-
-		if (n == count)
-			err = sim_write(m->sim, block, header);
-		else
-			err = sim_write(m->sim, places[n],
-					data + n * SNAPPROT_BLOCK_SIZE);
+	/* All of them are met: p->count - 1 goes backwards by one. */
+	for (i = 0; i < p->count; i++, n = (n + step) % p->count) {
+		err = sim_write(m->sim, p->place[n], p->data[n]);
 		if (err)
 			return err;
 	}
@@ -65,33 +75,58 @@ static u32 epoch_wanted(const struct model *m)
 	return core->snaps[core->nr_snaps - 1].epoch;
 }
 
-static int preserve(struct model *m, const u32 *index, u32 count)
+/* Make a step of @count blocks and add it to what is on its way. */
+static int make_step(struct model *m, void *header, u8 *data,
+		     const u32 *index, u32 count, struct pending *p)
 {
-	static u8 header[SNAPPROT_BLOCK_SIZE];
 	struct snapprot_entry e[SNAPPROT_LOG_ENTRIES];
 	u64 places[SNAPPROT_LOG_ENTRIES];
-	u8 *data;
 	u32 i;
 	int err;
 
 	err = snapprot_log_reserve(&m->core, count, places);
 	if (err)
-		return model_err(m, err);
-	data = malloc(count * SNAPPROT_BLOCK_SIZE);
-	for (i = 0; i < count; i++) {
-		u8 *p = data + i * SNAPPROT_BLOCK_SIZE;
-
-		model_fill(p, index[i], m->origin[index[i]]);
+		return err;
+	for (i = 0; i < count; i++, data += SNAPPROT_BLOCK_SIZE) {
+		model_fill(data, index[i], m->origin[index[i]]);
 		e[i].block = model_block(m, index[i]);
 		e[i].place = places[i];
 		e[i].epoch = m->core.epoch;
-		e[i].crc = snapprot_data_crc(p);
+		e[i].crc = snapprot_data_crc(data);
+		pend(p, places[i], data);
 	}
+	pend(p, m->core.log_block, header);
 	snapprot_log_encode_batch(&m->core, header, e, count);
-	err = step_write(m, header, data, places, count);
-	free(data);
+	return 0;
+}
+
+static int preserve(struct model *m, const u32 *index, u32 count)
+{
+	static u8 header[MODEL_STEPS][SNAPPROT_BLOCK_SIZE];
+	static struct pending p;
+	u8 *data = malloc(count * SNAPPROT_BLOCK_SIZE);
+	u32 steps = 0, done = 0, i;
+	int err;
+
+	p.count = 0;
+	do {
+		u32 n = count - done;
+
+		if (steps < MODEL_STEPS - 1 && n > 1 && unit_once_in(2))
+			n = 1 + unit_below(n - 1);
+		err = make_step(m, header[steps],
+				data + done * SNAPPROT_BLOCK_SIZE,
+				index + done, n, &p);
+		if (!err && (steps || n < count))
+			err = snapprot_log_advance(&m->core, header[steps]);
+		done += n;
+		steps++;
+	} while (!err && done < count);
 	if (!err)
-		err = snapprot_log_commit(&m->core, header);
+		err = pending_write(m, &p);
+	for (i = 0; !err && i < steps; i++)
+		err = snapprot_log_commit(&m->core, header[i]);
+	free(data);
 	return model_err(m, err);
 }
 
@@ -132,8 +167,9 @@ int model_write(struct model *m, u32 count)
 	err = find_missing(m, index, count, missing, &nr);
 	if (err)
 		return err;
-	room = snapprot_log_room(&m->core);
-	if (nr > room)
+	/* Each step that shares the flush takes a header of its own. */
+	room = snapprot_log_room(&m->core, nr + MODEL_STEPS - 1);
+	if (nr && nr + MODEL_STEPS - 1 > room)
 		return -ENOSPC;
 	if (nr) {
 		err = preserve(m, missing, nr);
@@ -153,6 +189,7 @@ static int record(struct model *m, enum snapprot_log_type type,
 		  const struct snapprot_snap *snap)
 {
 	static u8 header[SNAPPROT_BLOCK_SIZE];
+	struct pending p = { .count = 0 };
 	int err;
 
 	err = snapprot_log_reserve(&m->core, 0, NULL);
@@ -164,7 +201,8 @@ static int record(struct model *m, enum snapprot_log_type type,
 	if (err)
 		return model_err(m, err);
 	snapprot_log_encode_record(&m->core, header, type, snap);
-	err = step_write(m, header, NULL, NULL, 0);
+	pend(&p, m->core.log_block, header);
+	err = pending_write(m, &p);
 	if (!err)
 		err = snapprot_log_commit(&m->core, header);
 	return model_err(m, err);

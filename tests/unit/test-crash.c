@@ -28,7 +28,7 @@ static int make_room(struct model *m)
 {
 	int err = model_checkpoint(m);
 
-	if (err || snapprot_log_room(&m->core))
+	if (err || snapprot_log_room(&m->core, 1))
 		return err;
 	if (m->nr_snaps && !unit_once_in(8))
 		err = model_delete(m, unit_once_in(2) ? 0 :

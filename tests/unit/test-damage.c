@@ -102,7 +102,7 @@ static void exercise(struct snapprot_core *core)
 		err = 0;
 	while (!err && (err = snapprot_ckpt_sweep(core, 100)) == 1)
 		err = 0;
-	room = snapprot_log_room(core);
+	room = snapprot_log_room(core, SNAPPROT_LOG_ENTRIES);
 	if (!err && room)
 		err = snapprot_log_reserve(core, room, places);
 	if (!err)

@@ -158,6 +158,90 @@ static void torn_end(void)
 	close_store();
 }
 
+#define GROUP	3
+
+/*
+ * Steps that share a flush, of 2 blocks each, on the disk and not committed.
+ * Their headers go to @steps and their places to @place.
+ */
+static void group(u8 steps[GROUP][SNAPPROT_BLOCK_SIZE], u64 place[GROUP])
+{
+	static u8 data[SNAPPROT_BLOCK_SIZE];
+	struct snapprot_entry e[2];
+	u64 places[2];
+	u32 i, n;
+
+	for (n = 0; n < GROUP; n++) {
+		place[n] = core.log_block;
+		CHECK_EQ(snapprot_log_reserve(&core, 2, places), 0);
+		for (i = 0; i < 2; i++) {
+			memset(data, next_block, sizeof(data));
+			e[i].block = next_block++;
+			e[i].place = places[i];
+			e[i].epoch = core.epoch;
+			e[i].crc = snapprot_data_crc(data);
+			CHECK_EQ(sim_write(sim, places[i], data), 0);
+		}
+		snapprot_log_encode_batch(&core, steps[n], e, 2);
+		CHECK_EQ(sim_write(sim, place[n], steps[n]), 0);
+		CHECK_EQ(snapprot_log_advance(&core, steps[n]), 0);
+	}
+	CHECK_EQ(sim_flush(sim), 0);
+}
+
+static void shared_flush(void)
+{
+	static u8 steps[GROUP][SNAPPROT_BLOCK_SIZE];
+	struct snapprot_disk_log *l = (void *)steps[1];
+	u64 place[GROUP], first, free_blocks;
+	struct snapprot_entry e;
+	u32 room;
+
+	open_store();
+	first = batch(1, true);
+	room = snapprot_log_room(&core, SNAPPROT_LOG_MAX_ENTRIES);
+	group(steps, place);
+	/* They take their part of the table before they are in it. */
+	CHECK_EQ(snapprot_log_room(&core, SNAPPROT_LOG_MAX_ENTRIES),
+		 room - 2 * GROUP);
+	CHECK_EQ(core.active.count, 1);
+	CHECK_EQ(snapprot_lookup(&core, 1, 1, &e), 0);
+	CHECK_EQ(le64_to_cpu(l->durable_seq) + 2, le64_to_cpu(l->h.seq));
+	/* Neither a record nor a checkpoint may come between. */
+	CHECK_EQ(snapprot_log_reserve(&core, 0, NULL), -EBUSY);
+	CHECK_EQ(snapprot_ckpt_freeze(&core), -EBUSY);
+	/* In order only. */
+	CHECK_EQ(snapprot_log_commit(&core, steps[1]), -EINVAL);
+	CHECK_EQ(snapprot_log_commit(&core, steps[0]), 0);
+	CHECK_EQ(snapprot_log_commit(&core, steps[0]), -EINVAL);
+	CHECK_EQ(snapprot_log_commit(&core, steps[1]), 0);
+	CHECK_EQ(snapprot_log_commit(&core, steps[2]), 0);
+	CHECK_EQ(core.active.count, 1 + 2 * GROUP);
+	free_blocks = core.nr_free;
+	CHECK_EQ(reload(), 0);
+	CHECK_EQ(core.active.count, 1 + 2 * GROUP);
+	CHECK_EQ(core.nr_free, free_blocks);
+
+	/* The middle one did not reach the disk: those behind it do not count. */
+	sim_block(sim, le64_to_cpu(l->entry[1].place))[17] ^= 1;
+	CHECK_EQ(reload(), 0);
+	CHECK_EQ(core.active.count, 3);
+	CHECK_EQ(core.log_block, place[1]);
+	CHECK_EQ(snapprot_store_check(&core, true, NULL, NULL), 0);
+	sim_block(sim, place[1])[17] ^= 1;
+	CHECK_EQ(reload(), 0);
+	CHECK_EQ(core.active.count, 3);
+	/* What is written there next has nothing to do with those. */
+	next_block = 100;
+	batch(2, true);
+	CHECK_EQ(reload(), 0);
+	CHECK_EQ(core.active.count, 5);
+	/* The first step was durable before the group began: that is damage. */
+	sim_block(sim, first)[100] ^= 1;
+	CHECK_EQ(reload(), -EBADMSG);
+	close_store();
+}
+
 /* Old data before the last step was known to be durable, so it is not read. */
 static void vouched_for(void)
 {
@@ -445,7 +529,7 @@ static void longest(void)
 
 	open_store();
 	record(SNAPPROT_LOG_CREATE, 1, 2);
-	while ((room = snapprot_log_room(&core))) {
+	while ((room = snapprot_log_room(&core, SNAPPROT_LOG_ENTRIES))) {
 		batch(room, true);
 		CHECK_EQ(snapprot_log_full(&core), core.active.count > 4096);
 	}
@@ -453,24 +537,24 @@ static void longest(void)
 	CHECK_EQ(count, SNAPPROT_LOG_MAX_ENTRIES / 2);
 	CHECK_EQ(snapprot_log_reserve(&core, 1, &count), -ENOSPC);
 	CHECK_EQ(snapprot_ckpt_freeze(&core), 0);
-	while ((room = snapprot_log_room(&core))) {
+	while ((room = snapprot_log_room(&core, SNAPPROT_LOG_ENTRIES))) {
 		batch(room, true);
 		half += room;
 	}
 	CHECK_EQ(half, SNAPPROT_LOG_MAX_ENTRIES / 2);
 	CHECK_EQ(reload(), 0);
 	CHECK_EQ(core.active.count, SNAPPROT_LOG_MAX_ENTRIES);
-	CHECK_EQ(snapprot_log_room(&core), 0);
+	CHECK_EQ(snapprot_log_room(&core, 1), 0);
 	/* All of it in one checkpoint; nothing may be added meanwhile. */
 	CHECK_EQ(snapprot_ckpt_freeze(&core), 0);
-	CHECK_EQ(snapprot_log_room(&core), 0);
+	CHECK_EQ(snapprot_log_room(&core, 1), 0);
 	while ((half = snapprot_ckpt_step(&core, 1000)))
 		CHECK_EQ(half, 1);
 	CHECK_EQ(snapprot_ckpt_prepare(&core), 0);
 	CHECK_EQ(snapprot_ckpt_write(&core), 0);
 	CHECK_EQ(snapprot_ckpt_finish(&core), 0);
 	CHECK_EQ(core.nr_entries, SNAPPROT_LOG_MAX_ENTRIES);
-	CHECK(snapprot_log_room(&core));
+	CHECK(snapprot_log_room(&core, 1));
 	CHECK_EQ(snapprot_store_check(&core, true, NULL, NULL), 0);
 	close_store();
 }
@@ -489,7 +573,7 @@ static void most_headers(void)
 				record(SNAPPROT_LOG_CREATE, 1, core.epoch + 1);
 		}
 		CHECK_EQ(snapprot_log_reserve(&core, 0, NULL), -ENOSPC);
-		CHECK_EQ(snapprot_log_room(&core), 0);
+		CHECK_EQ(snapprot_log_room(&core, 1), 0);
 		CHECK(snapprot_log_full(&core));
 		if (!turn)
 			CHECK_EQ(snapprot_ckpt_freeze(&core), 0);
@@ -513,7 +597,7 @@ static void delete_when_full(void)
 	for (i = 1; i <= 100; i++)
 		record(SNAPPROT_LOG_CREATE, i, core.epoch + 1);
 	for (;;) {
-		room = snapprot_log_room(&core);
+		room = snapprot_log_room(&core, SNAPPROT_LOG_ENTRIES);
 		if (room)
 			batch(room, true);
 		else if (core.active.count || core.nr_headers)
@@ -531,7 +615,7 @@ static void delete_when_full(void)
 			checkpoint();
 		record(SNAPPROT_LOG_DELETE, i, epoch);
 	}
-	CHECK_EQ(snapprot_log_room(&core), 0);
+	CHECK_EQ(snapprot_log_room(&core, 1), 0);
 	do {
 		CHECK_EQ(snapprot_ckpt_freeze(&core), 0);
 		CHECK_EQ(snapprot_ckpt_step(&core, 1), 0);
@@ -542,7 +626,8 @@ static void delete_when_full(void)
 		CHECK_EQ(snapprot_ckpt_finish(&core), 0);
 	} while (core.flags & SNAPPROT_SUPER_SWEEP);
 	CHECK_EQ(core.nr_entries, 0);
-	CHECK_EQ(snapprot_log_room(&core), SNAPPROT_LOG_ENTRIES);
+	CHECK_EQ(snapprot_log_room(&core, SNAPPROT_LOG_ENTRIES),
+		 SNAPPROT_LOG_ENTRIES);
 	close_store();
 }
 
@@ -585,6 +670,7 @@ static void wrong_commit(void)
 static const struct unit_test tests[] = {
 	UNIT_TEST(replay_all),
 	UNIT_TEST(torn_end),
+	UNIT_TEST(shared_flush),
 	UNIT_TEST(vouched_for),
 	UNIT_TEST(not_the_next),
 	UNIT_TEST(broken_rules),

@@ -125,7 +125,7 @@ static void newer_super(void)
 	CHECK(core.read_only);
 	CHECK_EQ(snapprot_store_update(&core, 5, 0, 0, 0), -EROFS);
 	CHECK_EQ(snapprot_log_reserve(&core, 0, NULL), -EROFS);
-	CHECK_EQ(snapprot_log_room(&core), 0);
+	CHECK_EQ(snapprot_log_room(&core, 1), 0);
 	CHECK_EQ(snapprot_ckpt_freeze(&core), -EROFS);
 	CHECK_EQ(snapprot_store_check(&core, true, NULL, NULL), 0);
 	close_store();

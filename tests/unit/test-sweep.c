@@ -279,7 +279,7 @@ static void worst_case(void)
 	checkpoint(1);
 	/* Then everywhere in between, until nothing more is given. */
 	for (;;) {
-		room = snapprot_log_room(&core);
+		room = snapprot_log_room(&core, SNAPPROT_LOG_ENTRIES);
 		if (!room && first)
 			break;
 		first = !room;
