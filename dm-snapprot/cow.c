@@ -16,7 +16,8 @@
  *   bits      are set, and the writes go
  *
  * While one batch is written the next one is collected and read, so whatever
- * came in the meantime shares a flush.
+ * came in the meantime shares a flush. A large batch is several steps of the
+ * log, each of which is written as soon as it is read.
  *
  * A crash before the flush leaves steps each of which recovery drops or keeps
  * whole; no write of the batch has gone to the origin. A crash after it finds the
@@ -172,14 +173,14 @@ static bool in_batch(const struct snapprot_batch *b,
 	return b && e >= b->entry && e < b->entry + SNAPPROT_BATCH_BLOCKS;
 }
 
-static void batch_reset(struct snapprot_batch *b)
+/* Forget the blocks from @first on. */
+static void batch_cut(struct snapprot_batch *b, unsigned int first)
 {
 	unsigned int i;
 
-	for (i = 0; i < b->count; i++)
+	for (i = first; i < b->count; i++)
 		hash_del(&b->entry[i].node);
-	b->count = 0;
-	b->io = NULL;
+	b->count = first;
 }
 
 /*
@@ -254,116 +255,196 @@ static enum verdict collect(struct snapprot_volume *vol,
 
 /* ---- one batch ---------------------------------------------------------- */
 
+/* Where step @step of a batch begins, among its blocks. */
+static unsigned int step_first(const struct snapprot_batch *b,
+			       unsigned int step)
+{
+	return min(step * SNAPPROT_LOG_ENTRIES, b->count);
+}
+
+static unsigned int nr_steps(const struct snapprot_batch *b)
+{
+	return DIV_ROUND_UP(b->count, SNAPPROT_LOG_ENTRIES);
+}
+
+/* Read the old data of blocks [first, end). */
+static struct snapprot_io_set *step_read(struct snapprot_volume *vol,
+					 struct snapprot_batch *b,
+					 unsigned int first, unsigned int end)
+{
+	struct snapprot_io_set *set = snapprot_io_set_new(&vol->origin_dev);
+	unsigned int i, n;
+
+	for (i = first; i < end; i += n) {
+		n = 1;
+		while (i + n < end &&
+		       b->entry[i + n].block == b->entry[i].block + n)
+			n++;
+		snapprot_io_add(set, REQ_OP_READ, b->entry[i].block,
+				b->pages + i, n);
+	}
+	return set;
+}
+
 static void batch_read(struct snapprot_volume *vol, struct snapprot_batch *b)
 {
 	struct blk_plug plug;
-	unsigned int i, n;
+	unsigned int i;
 
-	b->io = snapprot_io_set_new(&vol->origin_dev);
 	blk_start_plug(&plug);
-	for (i = 0; i < b->count; i += n) {
-		n = 1;
-		while (i + n < b->count &&
-		       b->entry[i + n].block == b->entry[i].block + n)
-			n++;
-		snapprot_io_add(b->io, REQ_OP_READ, b->entry[i].block,
-				b->pages + i, n);
-	}
+	for (i = 0; i < nr_steps(b); i++)
+		b->read[i] = step_read(vol, b, step_first(b, i),
+				       step_first(b, i + 1));
 	blk_finish_plug(&plug);
 }
 
-/* Submit headers and data of a batch that has its places. */
-static void batch_submit(struct snapprot_store *s, struct snapprot_batch *b)
+static int step_wait(struct snapprot_batch *b, unsigned int step)
 {
-	unsigned int pages = b->count + b->steps;
-	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
-	struct blk_plug plug;
-	unsigned int i, n;
+	struct snapprot_io_set *set = b->read[step];
 
-	/*
-	 * Small and in one piece: the device makes it durable as it writes.
-	 * Larger ones would be split, and flushed in each of their pieces.
-	 */
-	b->durable = b->count <= 8 &&
-		b->place[pages - 1] - b->place[0] == pages - 1;
-	if (b->durable)
-		opf |= REQ_FUA;
-	b->io = snapprot_io_set_new(&s->dev);
-	blk_start_plug(&plug);
-	for (i = 0; i < pages; i += n) {
-		n = 1;
-		while (i + n < pages && b->place[i + n] == b->place[i] + n)
-			n++;
-		snapprot_io_add(b->io, opf, b->place[i], b->out + i, n);
-	}
-	blk_finish_plug(&plug);
+	b->read[step] = NULL;
+	return snapprot_io_wait(set);
 }
 
-/* Make a step of the log of @count blocks from @first on. */
-static int batch_step(struct snapprot_store *s, struct snapprot_batch *b,
-		      unsigned int first, unsigned int count)
+/* Nobody wants to know any more, but the pages are to be used again. */
+static void batch_read_end(struct snapprot_batch *b)
 {
-	void *header = page_address(b->header[b->steps]);
-	unsigned int at = first + b->steps, i;
+	unsigned int i;
+
+	for (i = 0; i < SNAPPROT_BATCH_STEPS; i++)
+		if (b->read[i])
+			step_wait(b, i);
+}
+
+/*
+ * Find places for step @step, and write its header. The places begin at
+ * index @at.
+ */
+static int step_make(struct snapprot_store *s, struct snapprot_batch *b,
+		     unsigned int step, unsigned int at)
+{
+	unsigned int first = step_first(b, step);
+	unsigned int count = step_first(b, step + 1) - first;
+	void *header = page_address(b->header[step]);
+	unsigned int i;
 	int err;
 
 	b->place[at] = s->core.log_block;
-	b->out[at++] = b->header[b->steps++];
+	b->out[at++] = b->header[step];
 	err = snapprot_log_reserve(&s->core, count, b->place + at);
 	if (err)
 		return err;
 	for (i = first; i < first + count; i++, at++) {
 		b->core[i].place = b->place[at];
+		b->core[i].epoch = s->core.epoch;
 		b->out[at] = b->pages[i];
 	}
 	snapprot_log_encode_batch(&s->core, header, b->core + first, count);
 	return snapprot_log_advance(&s->core, header);
 }
 
-/* -ENOSPC: nothing has been taken. */
-static int batch_places(struct snapprot_store *s, struct snapprot_batch *b)
+/* Submit header and data of a step: @count pages from index @at on. */
+static void step_submit(struct snapprot_store *s, struct snapprot_batch *b,
+			unsigned int at, unsigned int count)
 {
-	unsigned int i, n;
-	int err = 0;
+	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
+	unsigned int end = at + count, n;
+	struct blk_plug plug;
 
-	if (!snapprot_store_usable(s))
-		return -EIO;
-	if (snapprot_log_room(&s->core, b->count) < b->count)
-		return -ENOSPC;
-	for (i = 0; i < b->count; i++)
-		b->core[i].epoch = s->core.epoch;
-	b->steps = 0;
-	for (i = 0; !err && i < b->count; i += n) {
-		n = min(b->count - i, SNAPPROT_LOG_ENTRIES);
-		err = batch_step(s, b, i, n);
+	/*
+	 * Small and in one piece: the device makes it durable as it writes.
+	 * Larger ones would be split, and flushed in each of their pieces.
+	 */
+	b->durable = b->count <= 8 &&
+		b->place[end - 1] - b->place[at] == count - 1;
+	if (b->durable)
+		opf |= REQ_FUA;
+	blk_start_plug(&plug);
+	for (; at < end; at += n) {
+		n = 1;
+		while (at + n < end && b->place[at + n] == b->place[at] + n)
+			n++;
+		snapprot_io_add(b->io, opf, b->place[at], b->out + at, n);
 	}
-	/* There was room. */
-	return err == -ENOSPC ? -ENOTRECOVERABLE : err;
+	blk_finish_plug(&plug);
 }
 
-/*
- * The old data is here: take places, and write. On success store->log stays
- * held until batch_finish().
- */
-static int batch_write(struct snapprot_store *s, struct snapprot_batch *b)
+/* The old data of step @step is here: write it. */
+static int step_write(struct snapprot_store *s, struct snapprot_batch *b,
+		      unsigned int step)
 {
-	unsigned int i;
+	unsigned int first = step_first(b, step), i;
+	unsigned int end = step_first(b, step + 1);
+	unsigned int at = first + step;
 	int err;
 
-	for (i = 0; i < b->count; i++) {
+	for (i = first; i < end; i++) {
 		b->core[i].block = b->entry[i].block;
 		b->core[i].crc = snapprot_data_crc(page_address(b->pages[i]));
 	}
+	mutex_lock(&s->lock);
+	err = snapprot_store_usable(s) ? step_make(s, b, step, at) : -EIO;
+	mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	step_submit(s, b, at, end - first + 1);
+	b->steps++;
+	return 0;
+}
+
+/* Take the log, with room in it for all of the batch; else -ENOSPC. */
+static int batch_begin(struct snapprot_store *s, struct snapprot_batch *b)
+{
+	int err = 0;
+
 	mutex_lock(&s->log);
 	mutex_lock(&s->lock);
-	err = batch_places(s, b);
+	if (!snapprot_store_usable(s))
+		err = -EIO;
+	else if (snapprot_log_room(&s->core, b->count) < b->count)
+		err = -ENOSPC;
 	mutex_unlock(&s->lock);
-	if (err) {
+	if (err)
 		mutex_unlock(&s->log);
+	return err;
+}
+
+/*
+ * Write a batch step by step as its old data comes in: while the checksums of
+ * one are computed the next is being read and the one before written. On
+ * success store->log stays held until batch_finish(). If some of it cannot be
+ * read, @read_err says so, and the batch is what was before that.
+ */
+static int batch_write(struct snapprot_store *s, struct snapprot_batch *b,
+		       int *read_err)
+{
+	unsigned int steps = nr_steps(b), i;
+	int err;
+
+	*read_err = step_wait(b, 0);
+	if (*read_err)
+		return *read_err;
+	err = batch_begin(s, b);
+	if (err)
 		return err;
+	b->steps = 0;
+	b->io = snapprot_io_set_new(&s->dev);
+	for (i = 0; i < steps; i++) {
+		if (i)
+			*read_err = step_wait(b, i);
+		if (*read_err)
+			break;
+		err = step_write(s, b, i);
+		if (err)
+			break;
 	}
-	batch_submit(s, b);
-	return 0;
+	batch_cut(b, step_first(b, b->steps));
+	if (!err)
+		return 0;
+	snapprot_io_wait(b->io);
+	mutex_unlock(&s->log);
+	/* There was room. */
+	return err == -ENOSPC ? -ENOTRECOVERABLE : err;
 }
 
 static int batch_commit(struct snapprot_volume *vol, struct snapprot_store *s,
@@ -392,14 +473,29 @@ static int batch_commit(struct snapprot_volume *vol, struct snapprot_store *s,
 	return 0;
 }
 
-/* Give the batch's writes back to the list; whoever takes them looks anew. */
+/*
+ * Let the writes of a batch go. Those that still may not are given back to the
+ * list, and looked at anew.
+ */
 static void batch_release(struct snapprot_volume *vol, struct snapprot_batch *b)
 {
+	struct bio_list rest;
+	struct blk_plug plug;
+	struct bio *bio;
+
+	bio_list_init(&rest);
+	blk_start_plug(&plug);
+	while ((bio = bio_list_pop(&b->bios))) {
+		if (may_pass(vol, bio))
+			issue(vol, bio);
+		else
+			bio_list_add(&rest, bio);
+	}
+	blk_finish_plug(&plug);
 	spin_lock_irq(&vol->lock);
-	bio_list_merge_head(&vol->deferred, &b->bios);
+	bio_list_merge_head(&vol->deferred, &rest);
 	spin_unlock_irq(&vol->lock);
-	bio_list_init(&b->bios);
-	batch_reset(b);
+	batch_cut(b, 0);
 }
 
 /* Wait for the batch that is written; drops store->log. */
@@ -544,17 +640,18 @@ static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s)
 	return moved;
 }
 
-/* The batch is read: write it. False if that was not to be. */
+/* Write a batch that is being read. False if that was not to be. */
 static bool read_and_write(struct snapprot_volume *vol,
 			   struct snapprot_store *s, struct snapprot_batch *b)
 {
-	int err = snapprot_io_wait(b->io);
+	int read_err = 0, err;
 
-	if (err) {
-		snapprot_fault_raise(vol, SNAPPROT_FAULT_COW_READ, err);
-		return false;
+	err = batch_write(s, b, &read_err);
+	batch_read_end(b);
+	if (read_err) {
+		snapprot_fault_raise(vol, SNAPPROT_FAULT_COW_READ, read_err);
+		return !err;
 	}
-	err = batch_write(s, b);
 	if (err == -ENOSPC && ++b->refused < 3)
 		return false;	/* a record has taken the room: look again */
 	b->refused = 0;

@@ -299,6 +299,8 @@ struct snapprot_batch_entry {
  * @header: a page for each
  * @place: where headers and old data go to, in the order of the log
  * @out: and the pages that go there
+ * @read: the old data of each step, while it is being read
+ * @io: all that is written
  */
 struct snapprot_batch {
 	struct bio_list bios;
@@ -310,6 +312,7 @@ struct snapprot_batch {
 	struct page *header[SNAPPROT_BATCH_STEPS];
 	u64 place[SNAPPROT_BATCH_PAGES];
 	struct page *out[SNAPPROT_BATCH_PAGES];
+	struct snapprot_io_set *read[SNAPPROT_BATCH_STEPS];
 	struct snapprot_io_set *io;
 	bool durable;			/* once written, without a flush */
 	unsigned int refused;		/* times in a row without space */

@@ -70,7 +70,7 @@ case_errors()
 # The writes that need space are held until a snapshot goes.
 case_space_for_held_writes()
 {
-	local pid
+	local pid outs
 
 	small_store
 	sp_up
@@ -79,19 +79,15 @@ case_space_for_held_writes()
 	images_write_at 0 8192 11
 	images_take 2
 	images_write_at 8192 2048 12
+	outs=$(space_outs)
 	blkpat -s 0 -l 8192 fill "$ORIGIN_DM" 14 &
 	pid=$!
-	wait_value 30 yes is_held_for_space
+	wait_space_out "$outs"
 	images_drop 1
 	wait "$pid"
 	blkpat -s 0 -l 8192 fill "$SHADOW" 14
 	expect_st fault -
 	images_check
-}
-
-is_held_for_space()
-{
-	[ "$(st held)" = 0 ] || echo yes
 }
 
 case_delete_while_blocked()

@@ -22,6 +22,10 @@ dm_events()
 # begin <device>: what changes from now on is to be seen by one_event
 begin()
 {
+	# Behind a mark there is nothing late of what was before.
+	: > "$EVENTS"
+	echo change > "/sys/block/$(dm_kernel_name "$1")/uevent"
+	wait_event SYNTH_UUID=
 	: > "$EVENTS"
 	DEVICE=$1
 	BEFORE=$(dm_events "$1")

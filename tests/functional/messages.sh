@@ -448,6 +448,8 @@ case_clear_while_read()
 	sp_load_view 1
 	layer_resize low 32768
 	sp_reload store
+	# So that all that is left to be read is data.
+	verify_at /dev/mapper/snap1 0 2048 1
 	layer_hold low
 	verify_at /dev/mapper/snap1 0 2048 1 &
 	reader=$!

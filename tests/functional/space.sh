@@ -28,14 +28,9 @@ grow()
 	sp_reload store
 }
 
-writes_are_held()
-{
-	[ "$(st held)" -gt 0 ]
-}
-
 case_grow_while_writes_are_held()
 {
-	local pid
+	local pid outs
 
 	small_store
 	sp_up protect
@@ -43,9 +38,10 @@ case_grow_while_writes_are_held()
 	images_take 1
 	klog_mark
 	events_start
+	outs=$(space_outs)
 	blkpat fill "$ORIGIN_DM" 2 &
 	pid=$!
-	wait_for 30 writes_are_held
+	wait_space_out "$outs"
 	wait_event "SNAPPROT_FULL"
 	expect_st state active
 	expect_st fault -
@@ -53,8 +49,9 @@ case_grow_while_writes_are_held()
 	read_at "$ORIGIN_DM" 0 "$ORIGIN_SECTORS"
 	write_at "$ORIGIN_DM" 0 8 2
 	# Not enough, then enough.
+	outs=$(space_outs)
 	grow $((SMALL + 2048))
-	wait_for 30 writes_are_held
+	wait_space_out "$outs"
 	expect_st fault -
 	grow 65536
 	wait "$pid"

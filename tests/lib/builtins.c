@@ -29,12 +29,11 @@
 #include "builtins.h"
 #include "shell.h"
 
+#include "blkpat.h"
+
 /* Not for us. */
 #define LEFT	97
 #define MAX_ARGS 256
-
-extern struct builtin dm_struct, blkpat_struct, sectors_struct;
-int blkpat_main(int argc, char **argv);
 
 /* Words of a command, the name first. */
 struct args {
@@ -71,7 +70,9 @@ static bool get_options(struct options *o, struct args *a)
 	for (i = 2; i < a->count; i++) {
 		char *w = a->word[i];
 
-		if (!strcmp(w, "--noflush"))
+		if (*w != '-')
+			a->word[n++] = w;
+		else if (!strcmp(w, "--noflush"))
 			o->noflush = true;
 		else if (!strcmp(w, "--nolockfs"))
 			o->nolockfs = true;
@@ -79,10 +80,8 @@ static bool get_options(struct options *o, struct args *a)
 			o->readonly = true;
 		else if (!strcmp(w, "--table") && i + 1 < a->count)
 			o->table = a->word[++i];
-		else if (*w == '-')
-			return false;
 		else
-			a->word[n++] = w;
+			return false;
 	}
 	a->count = n;
 	return true;
@@ -356,6 +355,7 @@ static int sectors_builtin(WORD_LIST *list)
 	return 0;
 }
 
+/* What bash looks up by these names. */
 static char *no_help[] = { NULL };
 
 struct builtin dm_struct = {

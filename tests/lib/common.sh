@@ -739,6 +739,19 @@ expect_klog()
 	fi
 }
 
+# space_outs: how often writes had to wait for space until now. That a write is
+# held says less, for each is while old data is being preserved.
+space_outs()
+{
+	dmesg | grep -c 'snapprot: .*: no space left in the store' || :
+}
+
+# wait_space_out <space_outs before>
+wait_space_out()
+{
+	wait_for 30 eval "[ \"\$(space_outs)\" -gt $1 ]"
+}
+
 # events_start: uevents of block devices go to EVENTS from now on
 events_start()
 {

@@ -318,22 +318,18 @@ repair_grow_too_slow()
 
 provoke_grow_failed()
 {
-	local pid rc=0
+	local pid outs rc=0
 
+	outs=$(space_outs)
 	# What is refused is no error of the background job here.
 	(filling_writes) &
 	pid=$!
-	wait_for 20 writes_are_held
+	wait_space_out "$outs"
 	expect_st fault -
 	expect_st state active
 	sp_msg grow_failed
 	wait "$pid" || rc=$?
 	expect_eq "exit code of the writer" "$rc" 0
-}
-
-writes_are_held()
-{
-	[ "$(st held)" -gt 0 ]
 }
 
 repair_grow_failed()

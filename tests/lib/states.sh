@@ -131,13 +131,10 @@ small_store()
 # space in the store; WRITER is the job
 run_out_of_space()
 {
+	local outs
+
+	outs=$(space_outs)
 	blkpat -s 2048 -l 40960 fill "$ORIGIN_DM" 9 2> /dev/null &
 	WRITER=$!
-	wait_value 30 yes out_of_space
-}
-
-# shellcheck disable=SC2317 # called by name
-out_of_space()
-{
-	[ "$(st held)" != 0 ] && is_held "$WRITER" && echo yes
+	wait_space_out "$outs"
 }

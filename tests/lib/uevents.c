@@ -61,7 +61,7 @@ static void print_event(const char *msg, size_t len)
 		return;
 	printf("%s %s", action, name);
 	for (var = msg; var < msg + len; var += strlen(var) + 1)
-		if (!strncmp(var, "DM_", 3))
+		if (!strncmp(var, "DM_", 3) || !strncmp(var, "SYNTH_", 6))
 			printf(" %s", var);
 	putchar('\n');
 }
