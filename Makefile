@@ -6,8 +6,9 @@
 #   make modules KDIR=...   dm-snapprot/dm-snapprot.ko for another kernel
 #   make tools              userspace/snapprot
 #   make demo               shows in a virtual machine what it does
-#   make check              the tests that there is time for
-#   make check-full         all of them, on all kernels: hours
+#   make check              the tests, on Debian's kernels 6.1 and 6.12
+#   make check-full         those that take long as well
+#   make bench              what it costs, beside linear, dm-snapshot and dm-thin
 #   make install            module, tools, manuals
 #   make clean
 
@@ -50,6 +51,9 @@ check:
 check-full:
 	tests/run --full
 
+bench:
+	scripts/bench
+
 install: modules tools
 	$(kbuild) modules_install
 	$(MAKE) -C userspace install
@@ -64,4 +68,5 @@ clean:
 		-o -name modules.order -o -name Module.symvers \
 		-o -name have.h \) -delete
 
-.PHONY: all modules headers tools test-tools demo check check-full install clean
+.PHONY: all modules headers tools test-tools demo check check-full bench \
+	install clean

@@ -3,10 +3,10 @@
 #
 # The power fails three times in mid-write, with snapshots being taken and deleted
 # at the same moment: every snapshot that was there is there afterwards, and right.
-# suite: kernels
 # disks: 9M 96M
 # boots: 4
 # kill: yes
+# cpus: 2
 # timeout: 120
 # covers: promises: never wrong, after any crash
 

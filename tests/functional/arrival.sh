@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Which store is believed when one arrives: old copies, second ones, others'.
-# suite: kernels
 # disks: 64M 64M 64M 64M
 # timeout: 300
 

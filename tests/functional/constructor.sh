@@ -3,7 +3,6 @@
 #
 # The three targets' tables: what they load, in which order, and what the
 # devices then are.
-# suite: kernels
 # disks: 64M 64M 64M 64M
 # timeout: 300
 

@@ -3,7 +3,6 @@
 #
 # Discards and write-zeroes are writes: what they destroy is preserved first, and
 # what has no data is none.
-# suite: full
 # disks: 64M 64M 64M 64M
 # timeout: 300
 

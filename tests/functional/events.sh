@@ -3,7 +3,6 @@
 #
 # Each change of state, mode, fault and low water is one event of device-mapper
 # and one uevent, on the device that it concerns.
-# suite: full
 # disks: 64M 64M 64M 64M
 # timeout: 300
 

@@ -3,7 +3,6 @@
 #
 # Normal mode: after each of the faults the origin's I/O goes on, and the
 # snapshots are lost and stay so when the store is well again.
-# suite: full
 # disks: 5M 8M
 # timeout: 400
 # covers: faults: every fault, in normal mode

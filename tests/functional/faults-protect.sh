@@ -3,7 +3,6 @@
 #
 # Protection mode: after each of the faults nothing reaches the origin, and once
 # its cause has been dealt with no snapshot is lost, and none is wrong.
-# suite: full
 # disks: 5M 8M
 # timeout: 400
 # covers: faults: every fault, in protection mode

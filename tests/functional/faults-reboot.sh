@@ -4,7 +4,6 @@
 # Normal mode: the store comes back after a reboot, and knows nothing of the
 # fault that lost its snapshots. Whichever of store and live volume is loaded
 # first, it is not believed.
-# suite: full
 # disks: 75M 128M
 # boots: 2
 # timeout: 400

@@ -3,7 +3,6 @@
 #
 # Each feature of the tables of the live volume and the store does what it says.
 # (label: label.sh; ignore_discard: discard.sh as well.)
-# suite: full
 # disks: 64M 64M 64M 64M
 # timeout: 300
 

@@ -3,8 +3,8 @@
 #
 # What a first write costs, counted by the block layer of the disks: the same with
 # one snapshot and with eight.
-# suite: kernels
 # disks: 17M 96M
+# cpus: 2
 # timeout: 120
 # covers: promises: cost does not grow
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Each message to the live volume, and each error that it may give.
-# suite: full
 # disks: 64M 64M 64M 64M
 # timeout: 400
 

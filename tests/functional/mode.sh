@@ -3,7 +3,6 @@
 #
 # Protection mode: what switches it on, and that only the message switches it
 # off.
-# suite: kernels
 # disks: 64M 64M 64M 64M
 # timeout: 300
 

@@ -26,6 +26,11 @@ enter_active()
 	WRITER=$!
 }
 
+writes_are_held()
+{
+	[ "$(st held)" -gt 0 ]
+}
+
 # It is held as long as this boot goes on, or fails, but is never done.
 held_write()
 {

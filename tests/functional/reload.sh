@@ -3,7 +3,6 @@
 #
 # Other tables for devices that are in use: features, the store's size and
 # device, the origin's device; and what a reload must refuse.
-# suite: full
 # disks: 64M 64M 64M 64M
 # timeout: 300
 

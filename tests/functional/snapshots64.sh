@@ -3,7 +3,6 @@
 #
 # 64 snapshots at once: each of them is the volume as it was, whatever is written
 # afterwards, whichever others are deleted, and however often it is loaded again.
-# suite: full
 # disks: 9M 128M
 # boots: 2
 # timeout: 180

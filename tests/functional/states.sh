@@ -3,7 +3,6 @@
 #
 # The four states of a live volume: what each does with reads and writes, and
 # every way from one into another.
-# suite: full
 # disks: 64M 64M 64M 64M
 # timeout: 400
 

@@ -3,7 +3,6 @@
 #
 # Nothing hangs: in each state suspend in each of its forms, resume, remove,
 # reload and the module's unloading end within seconds, whatever is held.
-# suite: full
 # disks: 64M 64M 64M 64M
 # timeout: 400
 

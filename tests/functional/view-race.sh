@@ -5,6 +5,7 @@
 # do several writes. What is only sometimes possible is made to happen by delays
 # under the volume; the rest is tried often.
 # disks: 9M 64M
+# cpus: 2
 # timeout: 150
 # covers: known bugs: 1 a read in flight as a write is released; 3 the bit before the commit
 

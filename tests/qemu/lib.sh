@@ -150,7 +150,7 @@ machine_of()
 	[ "$boots" = 1 ] || private=$1
 	printf '%s|%s|%s|%s|%s|%s\n' \
 		"$(header_or "$1" disks '256M 256M 256M')" \
-		"$(header_or "$1" memory 1G)" "$(header_or "$1" cpus 2)" \
+		"$(header_or "$1" memory 1G)" "$(header_or "$1" cpus "${SNAPPROT_CPUS:-1}")" \
 		"$(header_or "$1" cache unsafe)" \
 		"$(header_or "$1" cmdline '')" "$private"
 }

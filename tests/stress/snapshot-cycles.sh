@@ -5,6 +5,7 @@
 # kernel's memory grows.
 # suite: full
 # disks: 9M 32M
+# cpus: 2
 # timeout: 900
 
 # shellcheck source=tests/lib/common.sh
