@@ -109,6 +109,8 @@ static int env_get(struct snapprot_env *env, u64 block, u32 magic,
 		cached_hold(b, buf);
 		return 0;
 	}
+	if (s->nowait)
+		return -EAGAIN;
 	if (READ_ONCE(s->failed))
 		return -EIO;
 	b = cached_new(&s->cache, block);

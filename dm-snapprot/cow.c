@@ -352,11 +352,13 @@ static void step_submit(struct snapprot_store *s, struct snapprot_batch *b,
 	struct blk_plug plug;
 
 	/*
-	 * Small and in one piece: the device makes it durable as it writes.
-	 * Larger ones would be split, and flushed in each of their pieces.
+	 * All of the batch in one request: the device makes it durable as it
+	 * writes, or the block layer flushes after it. More than one would be
+	 * flushed each.
 	 */
-	b->durable = b->count <= 8 &&
-		b->place[end - 1] - b->place[at] == count - 1;
+	b->durable = nr_steps(b) == 1 &&
+		b->place[end - 1] - b->place[at] == count - 1 &&
+		snapprot_io_is_one(&s->dev, count);
 	if (b->durable)
 		opf |= REQ_FUA;
 	blk_start_plug(&plug);

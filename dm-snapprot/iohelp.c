@@ -54,6 +54,14 @@ bool snapprot_io_dev_settle(struct snapprot_io_dev *d)
 				  timeout);
 }
 
+bool snapprot_io_is_one(struct snapprot_io_dev *d, unsigned int count)
+{
+	struct request_queue *q = bdev_get_queue(d->bdev);
+
+	return count <= BIO_MAX_VECS && count <= queue_max_segments(q) &&
+	       count <= queue_max_sectors(q) / SNAPPROT_SECTORS_PER_BLOCK;
+}
+
 static void set_release(struct kref *ref)
 {
 	struct snapprot_io_set *set = container_of(ref, struct snapprot_io_set,

@@ -119,6 +119,8 @@ void snapprot_io_dev_done(struct snapprot_io_dev *d);
 void snapprot_io_dev_drain(struct snapprot_io_dev *d);
 /* The same for as long as I/O may take; false if something still is. */
 bool snapprot_io_dev_settle(struct snapprot_io_dev *d);
+/* Are @count consecutive blocks one request for the device? */
+bool snapprot_io_is_one(struct snapprot_io_dev *d, unsigned int count);
 /* NULL: no memory. GFP_NOIO from a reserve, for one set at a time a caller. */
 struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d);
 /* Add @count consecutive blocks at @block; pages are held until the I/O ends. */
@@ -178,6 +180,7 @@ struct snapprot_store {
 	struct mutex ckpt;		/* one checkpoint or rewrite */
 	struct mutex log;		/* one step, reserve to commit */
 	struct mutex lock;		/* the core and its cache */
+	bool nowait;			/* under lock: only what is cached */
 
 	struct snapprot_env env;
 	struct snapprot_cache cache;
@@ -352,6 +355,8 @@ struct snapprot_view {
 
 void snapprot_view_init(struct snapprot_volume *vol);
 int snapprot_view_map(struct snapprot_view *v, struct bio *bio);
+void snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
+			 blk_status_t *status);
 void snapprot_view_work(struct work_struct *work);
 void snapprot_view_kick(struct snapprot_volume *vol);
 /* Wait for reads of the origin on behalf of snapshots that touch [first, last]. */
@@ -463,7 +468,7 @@ struct snapprot_volume {
 
 	struct list_head views;		/* under lock */
 	struct bio_list view_bios;	/* under lock */
-	struct list_head view_reads;	/* of the origin, under lock */
+	struct list_head view_reads;	/* of the origin, under lock; runs */
 	wait_queue_head_t view_wait;
 	atomic_t view_inflight;
 

@@ -113,6 +113,13 @@ static int view_map(struct dm_target *ti, struct bio *bio)
 	return snapprot_view_map(ti->private, bio);
 }
 
+static int view_end_io(struct dm_target *ti, struct bio *bio,
+		       blk_status_t *status)
+{
+	snapprot_view_endio(ti->private, bio, status);
+	return DM_ENDIO_DONE;
+}
+
 static void set_suspending(struct snapprot_view *v, bool suspending)
 {
 	v->noflush = suspending && dm_noflush_suspending(v->ti);
@@ -196,6 +203,7 @@ struct target_type snapprot_view_target = {
 	.ctr			= view_ctr,
 	.dtr			= view_dtr,
 	.map			= view_map,
+	.end_io			= view_end_io,
 	.presuspend		= view_presuspend,
 	.presuspend_undo	= view_resume,
 	.resume			= view_resume,

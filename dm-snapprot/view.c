@@ -17,27 +17,40 @@
 
 #include "snapprot.h"
 
+/* Blocks that a read may have to be sent on as it is. */
+#define DIRECT_BLOCKS	4
+
+/* Blocks in a row that come from one place, on their way. */
+struct view_run {
+	struct list_head list;		/* vol->view_reads, of the origin only */
+	struct snapprot_store *store;	/* that it comes from, if it does */
+	u64 first, last;		/* blocks of the origin */
+	u64 place;			/* where the first is */
+	unsigned int nr_crcs;
+};
+
 /* Per bio of a view. */
 struct view_bio {
 	struct snapprot_view *view;
 	atomic_t pending;
 	blk_status_t status;
+	/* sent on as it is, see view_direct() */
+	bool direct;
+	struct view_run run;
+	struct bvec_iter iter;
+	u32 crc[DIRECT_BLOCKS];
 };
 
-/* A part of it on its way: a run of blocks from one place. */
+/* Of others, a part that is on its way. */
 struct view_part {
-	struct list_head list;		/* vol->view_reads, of the origin only */
+	struct view_run run;
 	struct snapprot_volume *vol;
-	struct snapprot_store *store;	/* once it reads from there */
 	struct bio *parent;
 	struct bvec_iter iter;		/* of the parent's data */
-	u64 first, last;		/* origin blocks */
-	bool from_origin;
 	struct page *page;		/* of a block that is read in part */
 	unsigned int offset;		/* where in it */
 	struct work_struct work;
 	blk_status_t status;
-	unsigned int nr_crcs;
 	u32 crc[];
 };
 
@@ -63,24 +76,6 @@ void snapprot_view_kick(struct snapprot_volume *vol)
 	queue_work(vol->view_wq, &vol->view_work);
 }
 
-int snapprot_view_map(struct snapprot_view *v, struct bio *bio)
-{
-	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
-	struct snapprot_volume *vol = v->vol;
-	unsigned long flags;
-
-	if (bio_op(bio) != REQ_OP_READ)
-		return DM_MAPIO_KILL;
-	vb->view = v;
-	vb->status = BLK_STS_OK;
-	atomic_set(&vb->pending, 1);
-	spin_lock_irqsave(&vol->lock, flags);
-	bio_list_add(&vol->view_bios, bio);
-	spin_unlock_irqrestore(&vol->lock, flags);
-	snapprot_view_kick(vol);
-	return DM_MAPIO_SUBMITTED;
-}
-
 static void parent_done(struct bio *parent, blk_status_t status)
 {
 	struct view_bio *vb = dm_per_bio_data(parent, sizeof(*vb));
@@ -98,12 +93,12 @@ static void parent_done(struct bio *parent, blk_status_t status)
 static bool origin_read_overlaps(struct snapprot_volume *vol, u64 first,
 				 u64 last)
 {
-	struct view_part *p;
+	struct view_run *run;
 	bool found = false;
 
 	spin_lock_irq(&vol->lock);
-	list_for_each_entry(p, &vol->view_reads, list)
-		if (p->first <= last && p->last >= first) {
+	list_for_each_entry(run, &vol->view_reads, list)
+		if (run->first <= last && run->last >= first) {
 			found = true;
 			break;
 		}
@@ -118,21 +113,52 @@ void snapprot_view_wait(struct snapprot_volume *vol, u64 first, u64 last)
 	wait_event(vol->view_wait, !origin_read_overlaps(vol, first, last));
 }
 
-/* ---- the end of a part -------------------------------------------------- */
+/* ---- runs ---------------------------------------------------------------- */
+
+/*
+ * It is going to be read: from now on whoever changes what it reads waits for
+ * it, as does whoever lets go of the device. In the same hold of store->lock
+ * as the look-up.
+ */
+static void run_begin(struct snapprot_volume *vol, struct view_run *run)
+{
+	struct snapprot_store *s = run->store;
+
+	if (s) {
+		atomic_inc(&s->dev.inflight);
+		if (atomic_inc_return(&s->view_parts) > 1)
+			return;
+		WRITE_ONCE(s->view_progress, jiffies);
+		queue_delayed_work(vol->view_wq, &s->view_watch,
+				   s->dev.timeout);
+		return;
+	}
+	atomic_inc(&vol->view_inflight);
+	spin_lock_irq(&vol->lock);
+	list_add_tail(&run->list, &vol->view_reads);
+	spin_unlock_irq(&vol->lock);
+}
+
+/* Its data is here: a write that waits for that may go. */
+static void run_is_read(struct snapprot_volume *vol, struct view_run *run)
+{
+	unsigned long flags;
+
+	if (run->store)
+		return;
+	spin_lock_irqsave(&vol->lock, flags);
+	list_del(&run->list);
+	spin_unlock_irqrestore(&vol->lock, flags);
+}
 
 /*
  * Last of all, as whoever waits for the origin's or the store's reads to end
  * frees what they need: see snapprot_io_dev_done().
  */
-static void part_free(struct view_part *p)
+static void run_end(struct snapprot_volume *vol, struct snapprot_store *s)
 {
-	struct snapprot_volume *vol = p->vol;
-	struct snapprot_store *s = p->store;
 	unsigned long flags;
 
-	if (p->page)
-		put_page(p->page);
-	kfree(p);
 	if (s) {
 		WRITE_ONCE(s->view_progress, jiffies);
 		atomic_dec(&s->view_parts);
@@ -163,33 +189,80 @@ void snapprot_view_watch(struct work_struct *work)
 				   s->dev.timeout - idle);
 }
 
-/* From here on the part is the store's to wait for, not the origin's. */
-static void part_of_store(struct view_part *p, struct snapprot_store *s)
+/* Sectors of @iter that lie in the block it starts in. */
+static unsigned int in_first_block(const struct bvec_iter *iter)
 {
-	struct snapprot_volume *vol = p->vol;
-
-	atomic_inc(&s->dev.inflight);
-	if (atomic_inc_return(&s->view_parts) == 1) {
-		WRITE_ONCE(s->view_progress, jiffies);
-		queue_delayed_work(vol->view_wq, &s->view_watch,
-				   s->dev.timeout);
-	}
-	p->store = s;
-	spin_lock_irq(&vol->view_wait.lock);
-	atomic_dec(&vol->view_inflight);
-	wake_up_locked(&vol->view_wait);
-	spin_unlock_irq(&vol->view_wait.lock);
+	return min_t(unsigned int, iter->bi_size >> SECTOR_SHIFT,
+		     SNAPPROT_SECTORS_PER_BLOCK -
+		     (iter->bi_sector & (SNAPPROT_SECTORS_PER_BLOCK - 1)));
 }
 
-/* Do the whole blocks of a part match their checksums? */
-static bool part_sums_match(struct view_part *p)
+/*
+ * How far what starts at @iter comes from one place in a row: fills in the
+ * run and its checksums and returns its length in sectors. Under store->lock.
+ */
+static int run_find(struct snapprot_store *s, u32 epoch,
+		    const struct bvec_iter *iter, struct view_run *run,
+		    u32 *crc)
+{
+	unsigned int left = iter->bi_size >> SECTOR_SHIFT;
+	unsigned int sectors = 0, n = in_first_block(iter);
+	struct snapprot_entry e;
+	u64 block = iter->bi_sector / SNAPPROT_SECTORS_PER_BLOCK;
+	int ret;
+
+	run->first = block;
+	run->nr_crcs = 0;
+	do {
+		ret = snapprot_lookup(&s->core, block, epoch, &e);
+		if (ret < 0)
+			return ret;
+		if (!sectors) {
+			run->store = ret ? s : NULL;
+			run->place = ret ? e.place : block;
+		} else if (!run->store != !ret ||
+			   (ret && e.place != run->place +
+					      (block - run->first))) {
+			break;
+		}
+		if (ret && n < SNAPPROT_SECTORS_PER_BLOCK && sectors)
+			break;		/* a part of a block goes alone */
+		if (ret)
+			crc[run->nr_crcs++] = e.crc;
+		sectors += n;
+		left -= n;
+		block++;
+		if (ret && n < SNAPPROT_SECTORS_PER_BLOCK)
+			break;
+		n = min(left, SNAPPROT_SECTORS_PER_BLOCK);
+	} while (left);
+	run->last = block - 1;
+	return sectors;
+}
+
+/* The epoch of a view's snapshot, 0 if there is nothing of it to be read. */
+static u32 view_epoch(struct snapprot_view *v, struct snapprot_store *s,
+		      const struct bio *bio)
+{
+	struct snapprot_snap *snap = snapprot_snap_find(&s->core, v->id);
+
+	if (!snap || snapprot_snap_lost(&s->core, snap) ||
+	    bio_end_sector(bio) > snap->sectors ||
+	    READ_ONCE(v->vol->lost_here))
+		return 0;
+	return snap->epoch;
+}
+
+/* Do the whole blocks of some data match their checksums? */
+static bool sums_match(struct bio *bio, struct bvec_iter data, const u32 *sums,
+		       unsigned int nr)
 {
 	struct bvec_iter iter;
 	struct bio_vec bv;
 	unsigned int n = 0, have = 0;
 	u32 crc = SNAPPROT_CRC_SEED;
 
-	__bio_for_each_segment(bv, p->parent, iter, p->iter) {
+	__bio_for_each_segment(bv, bio, iter, data) {
 		unsigned int done = 0;
 
 		while (done < bv.bv_len) {
@@ -203,13 +276,137 @@ static bool part_sums_match(struct view_part *p)
 			have += len;
 			if (have < SNAPPROT_BLOCK_SIZE)
 				continue;
-			if (n >= p->nr_crcs || crc != p->crc[n++])
+			if (n >= nr || crc != sums[n++])
 				return false;
 			have = 0;
 			crc = SNAPPROT_CRC_SEED;
 		}
 	}
-	return !have && n == p->nr_crcs;
+	return !have && n == nr;
+}
+
+static void store_read_failed(struct snapprot_volume *vol,
+			      const struct view_run *run, blk_status_t status)
+{
+	int err = blk_status_to_errno(status);
+
+	DMERR_LIMIT("%s: reading preserved block %llu failed: %d", vol->name,
+		    run->first, err);
+	snapprot_fault_raise(vol, SNAPPROT_FAULT_STORE_IO, err);
+}
+
+/* ---- a read that is sent on as it is --------------------------------------- */
+
+/*
+ * What is small, lies in one place, and is to be found without waiting for
+ * anything. True if the bio has been aimed there.
+ */
+static bool view_direct(struct snapprot_view *v, struct bio *bio)
+{
+	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+	struct snapprot_volume *vol = v->vol;
+	struct snapprot_store *s;
+	bool found = false;
+	u32 epoch;
+
+	if (bio_sectors(bio) > DIRECT_BLOCKS * SNAPPROT_SECTORS_PER_BLOCK ||
+	    (bio->bi_iter.bi_sector | bio_sectors(bio)) %
+	    SNAPPROT_SECTORS_PER_BLOCK)
+		return false;
+	if (!down_read_trylock(&vol->store_sem))
+		return false;
+	s = vol->store;
+	if (snapprot_store_usable(s) && vol->attached && vol->origin_bdev &&
+	    mutex_trylock(&s->lock)) {
+		epoch = view_epoch(v, s, bio);
+		s->nowait = true;
+		found = epoch && run_find(s, epoch, &bio->bi_iter, &vb->run,
+					  vb->crc) == (int)bio_sectors(bio);
+		s->nowait = false;
+		if (found)
+			run_begin(vol, &vb->run);
+		mutex_unlock(&s->lock);
+	}
+	up_read(&vol->store_sem);
+	if (!found)
+		return false;
+	vb->direct = true;
+	vb->iter = bio->bi_iter;
+	if (vb->run.store) {
+		bio_set_dev(bio, s->dev.bdev);
+		bio->bi_iter.bi_sector = vb->run.place *
+					 SNAPPROT_SECTORS_PER_BLOCK;
+	} else {
+		bio_set_dev(bio, vol->origin_bdev);
+	}
+	return true;
+}
+
+/**
+ * snapprot_view_endio() - a bio of a view ends
+ * @v: the view
+ * @bio: what has ended
+ * @status: with what, which may change
+ *
+ * Context: as dm_target.end_io, any.
+ */
+void snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
+			 blk_status_t *status)
+{
+	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+	struct view_run *run = &vb->run;
+
+	if (!vb->direct)
+		return;
+	vb->direct = false;
+	if (run->store && !*status &&
+	    !sums_match(bio, vb->iter, vb->crc, run->nr_crcs))
+		*status = BLK_STS_PROTECTION;
+	if (run->store && *status)
+		store_read_failed(v->vol, run, *status);
+	run_is_read(v->vol, run);
+	run_end(v->vol, run->store);
+}
+
+int snapprot_view_map(struct snapprot_view *v, struct bio *bio)
+{
+	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+	struct snapprot_volume *vol = v->vol;
+	unsigned long flags;
+
+	if (bio_op(bio) != REQ_OP_READ)
+		return DM_MAPIO_KILL;
+	vb->view = v;
+	vb->direct = false;
+	if (view_direct(v, bio))
+		return DM_MAPIO_REMAPPED;
+	vb->status = BLK_STS_OK;
+	atomic_set(&vb->pending, 1);
+	spin_lock_irqsave(&vol->lock, flags);
+	bio_list_add(&vol->view_bios, bio);
+	spin_unlock_irqrestore(&vol->lock, flags);
+	snapprot_view_kick(vol);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/* ---- the end of a part -------------------------------------------------- */
+
+static void part_free(struct view_part *p)
+{
+	if (p->page)
+		put_page(p->page);
+	kfree(p);
+}
+
+/* Of the parent nothing may be touched after this, and the part is gone. */
+static void part_done(struct view_part *p)
+{
+	struct snapprot_volume *vol = p->vol;
+	struct snapprot_store *s = p->run.store;
+
+	parent_done(p->parent, p->status);
+	part_free(p);
+	run_end(vol, s);
 }
 
 static bool part_copy_checked(struct view_part *p)
@@ -231,47 +428,40 @@ static bool part_copy_checked(struct view_part *p)
 static void part_work(struct work_struct *work)
 {
 	struct view_part *p = container_of(work, struct view_part, work);
-	struct snapprot_volume *vol = p->vol;
 
 	if (!p->status &&
-	    !(p->page ? part_copy_checked(p) : part_sums_match(p)))
+	    !(p->page ? part_copy_checked(p) :
+			sums_match(p->parent, p->iter, p->crc,
+				   p->run.nr_crcs)))
 		p->status = BLK_STS_PROTECTION;
-	if (p->status) {
-		DMERR_LIMIT("%s: reading preserved block %llu failed: %d",
-			    vol->name, p->first,
-			    blk_status_to_errno(p->status));
-		snapprot_fault_raise(vol, SNAPPROT_FAULT_STORE_IO,
-				     blk_status_to_errno(p->status));
-	}
-	parent_done(p->parent, p->status);
-	part_free(p);
+	if (p->status)
+		store_read_failed(p->vol, &p->run, p->status);
+	part_done(p);
 }
 
 static void part_endio(struct bio *bio)
 {
 	struct view_part *p = bio->bi_private;
-	struct snapprot_volume *vol = p->vol;
-	unsigned long flags;
 
 	p->status = bio->bi_status;
 	bio_put(bio);
-	if (!p->from_origin) {
+	if (p->run.store) {
 		queue_work(view_done_wq, &p->work);
 		return;
 	}
-	spin_lock_irqsave(&vol->lock, flags);
-	list_del(&p->list);
-	spin_unlock_irqrestore(&vol->lock, flags);
-	parent_done(p->parent, p->status);
-	part_free(p);
+	run_is_read(p->vol, &p->run);
+	part_done(p);
 }
 
 /* ---- the start of one --------------------------------------------------- */
 
-static void part_submit(struct view_part *p, struct block_device *bdev,
-			u64 place, unsigned int offset)
+static void part_submit(struct view_part *p, struct snapprot_store *s,
+			unsigned int offset)
 {
 	struct view_bio *vb = dm_per_bio_data(p->parent, sizeof(*vb));
+	struct block_device *bdev = p->run.store ? s->dev.bdev :
+						   p->vol->origin_bdev;
+	sector_t sector = p->run.place * SNAPPROT_SECTORS_PER_BLOCK;
 	struct bio *bio;
 
 	atomic_inc(&vb->pending);
@@ -279,13 +469,12 @@ static void part_submit(struct view_part *p, struct block_device *bdev,
 		bio = bio_alloc_bioset(bdev, 1, REQ_OP_READ, GFP_NOIO,
 				       &p->vol->pools.view_bios);
 		__bio_add_page(bio, p->page, SNAPPROT_BLOCK_SIZE, 0);
-		bio->bi_iter.bi_sector = place * SNAPPROT_SECTORS_PER_BLOCK;
+		bio->bi_iter.bi_sector = sector;
 	} else {
 		bio = bio_alloc_clone(bdev, p->parent, GFP_NOIO,
 				      &p->vol->pools.view_bios);
 		bio->bi_iter = p->iter;
-		bio->bi_iter.bi_sector = place * SNAPPROT_SECTORS_PER_BLOCK +
-					 offset;
+		bio->bi_iter.bi_sector = sector + offset;
 	}
 	bio->bi_opf = REQ_OP_READ | (p->parent->bi_opf & REQ_SYNC);
 	bio->bi_private = p;
@@ -294,66 +483,19 @@ static void part_submit(struct view_part *p, struct block_device *bdev,
 }
 
 static struct view_part *part_new(struct snapprot_volume *vol,
-				  struct bio *parent, unsigned int crcs)
+				  struct bio *parent,
+				  const struct bvec_iter *iter)
 {
-	struct view_part *p = kzalloc(struct_size(p, crc, crcs), GFP_NOIO);
+	/* Two of them may be blocks that it touches in part. */
+	unsigned int blocks = iter->bi_size / SNAPPROT_BLOCK_SIZE + 2;
+	struct view_part *p = kzalloc(struct_size(p, crc, blocks), GFP_NOIO);
 
 	if (!p)
 		return NULL;
 	p->vol = vol;
 	p->parent = parent;
 	INIT_WORK(&p->work, part_work);
-	atomic_inc(&vol->view_inflight);
 	return p;
-}
-
-/* Sectors of @iter that lie in the block it starts in. */
-static unsigned int in_first_block(const struct bvec_iter *iter)
-{
-	return min_t(unsigned int, iter->bi_size >> SECTOR_SHIFT,
-		     SNAPPROT_SECTORS_PER_BLOCK -
-		     (iter->bi_sector & (SNAPPROT_SECTORS_PER_BLOCK - 1)));
-}
-
-/*
- * How far what starts at @iter comes from one place in a row: fills in the
- * part and returns its length in sectors. Under store->lock.
- */
-static int part_find(struct snapprot_volume *vol, struct snapprot_store *s,
-		     u32 epoch, const struct bvec_iter *iter,
-		     struct view_part *p, u64 *place)
-{
-	unsigned int left = iter->bi_size >> SECTOR_SHIFT;
-	unsigned int sectors = 0, n = in_first_block(iter);
-	struct snapprot_entry e;
-	u64 block = iter->bi_sector / SNAPPROT_SECTORS_PER_BLOCK;
-	int ret;
-
-	p->first = block;
-	do {
-		ret = snapprot_lookup(&s->core, block, epoch, &e);
-		if (ret < 0)
-			return ret;
-		if (!sectors) {
-			p->from_origin = !ret;
-			*place = ret ? e.place : block;
-		} else if (p->from_origin != !ret ||
-			   (ret && e.place != *place + (block - p->first))) {
-			break;
-		}
-		if (ret && n < SNAPPROT_SECTORS_PER_BLOCK && sectors)
-			break;		/* a part of a block goes alone */
-		if (ret)
-			p->crc[p->nr_crcs++] = e.crc;
-		sectors += n;
-		left -= n;
-		block++;
-		if (ret && n < SNAPPROT_SECTORS_PER_BLOCK)
-			break;
-		n = min(left, SNAPPROT_SECTORS_PER_BLOCK);
-	} while (left);
-	p->last = block - 1;
-	return sectors;
 }
 
 /* Start what comes first of @iter, and move on behind it. */
@@ -362,40 +504,32 @@ static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 {
 	unsigned int offset = iter->bi_sector &
 			      (SNAPPROT_SECTORS_PER_BLOCK - 1);
-	struct view_part *p;
-	u64 place = 0;
-	int sectors;
+	struct page *page = alloc_page(GFP_NOIO);
+	struct view_part *p = part_new(vol, parent, iter);
+	int sectors = -ENOMEM;
 
-	p = part_new(vol, parent, SNAPPROT_MAX_BIO_BLOCKS + 1);
-	if (!p)
-		return -ENOMEM;
-	mutex_lock(&s->lock);
-	sectors = part_find(vol, s, epoch, iter, p, &place);
-	if (sectors > 0 && p->from_origin) {
-		spin_lock_irq(&vol->lock);
-		list_add_tail(&p->list, &vol->view_reads);
-		spin_unlock_irq(&vol->lock);
+	if (p && page) {
+		mutex_lock(&s->lock);
+		sectors = run_find(s, epoch, iter, &p->run, p->crc);
+		if (sectors > 0)
+			run_begin(vol, &p->run);
+		mutex_unlock(&s->lock);
 	}
-	mutex_unlock(&s->lock);
+	if (sectors > 0 && p->run.store &&
+	    sectors < (int)SNAPPROT_SECTORS_PER_BLOCK) {
+		p->page = page;
+		p->offset = offset << SECTOR_SHIFT;
+	} else if (page) {
+		put_page(page);
+	}
 	if (sectors < 0) {
-		part_free(p);
+		kfree(p);
 		return sectors;
 	}
 	p->iter = *iter;
 	p->iter.bi_size = sectors << SECTOR_SHIFT;
-	if (!p->from_origin)
-		part_of_store(p, s);
-	if (!p->from_origin && sectors < (int)SNAPPROT_SECTORS_PER_BLOCK) {
-		p->page = alloc_page(GFP_NOIO);
-		if (!p->page) {
-			part_free(p);
-			return -ENOMEM;
-		}
-		p->offset = offset << SECTOR_SHIFT;
-	}
 	bio_advance_iter(parent, iter, sectors << SECTOR_SHIFT);
-	part_submit(p, p->from_origin ? vol->origin_bdev : s->dev.bdev, place,
-		    offset);
+	part_submit(p, s, offset);
 	return 0;
 }
 
@@ -408,8 +542,7 @@ static int view_read(struct snapprot_volume *vol, struct bio *bio)
 	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
 	struct snapprot_store *s = vol->store;
 	struct bvec_iter iter = bio->bi_iter;
-	struct snapprot_snap *snap;
-	u32 epoch = 0;
+	u32 epoch;
 	int err = 0;
 
 	if (s && vol->attached && READ_ONCE(s->suspended))
@@ -419,12 +552,9 @@ static int view_read(struct snapprot_volume *vol, struct bio *bio)
 		return 0;
 	}
 	mutex_lock(&s->lock);
-	snap = snapprot_snap_find(&s->core, vb->view->id);
-	if (snap && !snapprot_snap_lost(&s->core, snap) &&
-	    bio_end_sector(bio) <= snap->sectors)
-		epoch = snap->epoch;
+	epoch = view_epoch(vb->view, s, bio);
 	mutex_unlock(&s->lock);
-	if (!epoch || READ_ONCE(vol->lost_here))
+	if (!epoch)
 		err = -EIO;
 	while (!err && iter.bi_size)
 		err = part_start(vol, s, bio, epoch, &iter);

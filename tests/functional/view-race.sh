@@ -119,6 +119,40 @@ holds()
 	[ "$(st held)" = "$1" ]
 }
 
+# Reads of a few blocks go straight to the store, and larger ones do not; what
+# either finds there is compared with its checksum.
+case_old_data_is_verified()
+{
+	local place where
+
+	sp_up protect
+	images_begin
+	images_take 1
+	write_at "$ORIGIN_DM" 64 16 11
+	sp_remove origin
+	sp_remove store
+	place=$("$SNAPPROT" dump "$STORE" |
+		awk '$1 == "exception" && $2 == 9 { print $NF }')
+	write_at "$STORE" $((place * 8 + 5)) 1 12
+	sp_load_store
+	sp_load_origin
+	sp_load_view 1
+	for where in "72 8" "64 16" "72 1" "78 2" "56 24" "8 256"; do
+		# shellcheck disable=SC2086 # two numbers
+		expect_error "Input/output error" \
+			read_at /dev/mapper/snap1 $where
+		wait_st fault store_io
+	done
+	# What is beside it is right.
+	for where in "64 8" "66 2" "56 16" "80 256"; do
+		# shellcheck disable=SC2086 # two numbers
+		expect_eq "blocks at $where" \
+			"$(dev_sum /dev/mapper/snap1 $where)" \
+			"$(dev_sum "$SHADOW" $where)"
+	done
+	expect_st valid 1
+}
+
 # Four writers on the same blocks, of sizes that cut through them.
 case_writers_on_the_same_blocks()
 {
@@ -196,5 +230,5 @@ case_readers_and_writers()
 }
 
 run_cases case_read_in_flight_when_write_is_released \
-	case_no_write_before_the_commit case_writers_on_the_same_blocks \
-	case_readers_and_writers
+	case_no_write_before_the_commit case_old_data_is_verified \
+	case_writers_on_the_same_blocks case_readers_and_writers

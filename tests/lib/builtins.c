@@ -310,7 +310,7 @@ static int wait_for(pid_t pid)
 
 static int blkpat_builtin(WORD_LIST *list)
 {
-	sigset_t chld, old;
+	sigset_t set, old;
 	struct args a;
 	pid_t pid;
 	int rc;
@@ -318,13 +318,17 @@ static int blkpat_builtin(WORD_LIST *list)
 	if (!get_args(&a, "blkpat", list))
 		return 126;
 	fflush(stdout);
-	/* Bash would take the child for its own. */
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, &old);
+	/*
+	 * Bash would take the child for its own. And a job that is told to end
+	 * has not ended before the child has, which keeps a device open.
+	 */
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, &old);
 	pid = fork();
 	if (!pid) {
-		/* As if it were the job that is told to end. */
+		/* As if it were the job that is killed. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		optind = 1;
