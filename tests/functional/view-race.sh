@@ -139,7 +139,7 @@ case_old_data_is_verified()
 	sp_load_view 1
 	for where in "72 8" "64 16" "72 1" "78 2" "56 24" "8 256"; do
 		# shellcheck disable=SC2086 # two numbers
-		expect_error "Input/output error" \
+		expect_error "Invalid or incomplete" \
 			read_at /dev/mapper/snap1 $where
 		wait_st fault store_io
 	done
