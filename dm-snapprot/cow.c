@@ -32,6 +32,9 @@
 
 #include "snapprot.h"
 
+/* Checksums between two looks at whether something has ended. */
+#define SUM_BLOCKS	32u
+
 enum verdict {
 	ISSUED,		/* gone, one way or the other */
 	QUEUED,		/* waits for a batch */
@@ -291,11 +294,40 @@ static void batch_read(struct snapprot_volume *vol, struct snapprot_batch *b)
 	struct blk_plug plug;
 	unsigned int i;
 
+	b->summed = 0;
 	blk_start_plug(&plug);
 	for (i = 0; i < nr_steps(b); i++)
 		b->read[i] = step_read(vol, b, step_first(b, i),
 				       step_first(b, i + 1));
 	blk_finish_plug(&plug);
+}
+
+/* Checksums of the blocks up to @end, whose old data is here. */
+static void batch_sum(struct snapprot_batch *b, unsigned int end)
+{
+	for (; b->summed < end; b->summed++) {
+		struct snapprot_entry *e = &b->core[b->summed];
+
+		e->block = b->entry[b->summed].block;
+		e->crc = snapprot_data_crc(page_address(b->pages[b->summed]));
+	}
+}
+
+/*
+ * Something to do while @set is on its way: the checksums of the next batch.
+ * What cannot be read is found out later, by whoever waits for it.
+ */
+static void batch_sum_meanwhile(struct snapprot_batch *b,
+				struct snapprot_io_set *set)
+{
+	while (b && b->summed < b->count && snapprot_io_pending(set)) {
+		unsigned int step = b->summed / SNAPPROT_LOG_ENTRIES;
+
+		if (snapprot_io_pending(b->read[step]))
+			break;
+		batch_sum(b, min(b->summed + SUM_BLOCKS,
+				 step_first(b, step + 1)));
+	}
 }
 
 static int step_wait(struct snapprot_batch *b, unsigned int step)
@@ -375,15 +407,12 @@ static void step_submit(struct snapprot_store *s, struct snapprot_batch *b,
 static int step_write(struct snapprot_store *s, struct snapprot_batch *b,
 		      unsigned int step)
 {
-	unsigned int first = step_first(b, step), i;
+	unsigned int first = step_first(b, step);
 	unsigned int end = step_first(b, step + 1);
 	unsigned int at = first + step;
 	int err;
 
-	for (i = first; i < end; i++) {
-		b->core[i].block = b->entry[i].block;
-		b->core[i].crc = snapprot_data_crc(page_address(b->pages[i]));
-	}
+	batch_sum(b, end);
 	mutex_lock(&s->lock);
 	err = snapprot_store_usable(s) ? step_make(s, b, step, at) : -EIO;
 	mutex_unlock(&s->lock);
@@ -500,17 +529,23 @@ static void batch_release(struct snapprot_volume *vol, struct snapprot_batch *b)
 	batch_cut(b, 0);
 }
 
-/* Wait for the batch that is written; drops store->log. */
-static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s)
+/*
+ * Wait for the batch that is written, while @next, if any, is being read; drops
+ * store->log.
+ */
+static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
+			 struct snapprot_batch *next)
 {
 	struct snapprot_batch *b = vol->writing;
 	bool full;
 	int err;
 
+	batch_sum_meanwhile(next, b->io);
 	err = snapprot_io_wait(b->io);
 	if (!err && !b->durable) {
 		b->io = snapprot_io_set_new(&s->dev);
 		snapprot_io_flush(b->io);
+		batch_sum_meanwhile(next, b->io);
 		err = snapprot_io_wait(b->io);
 	}
 	if (!err)
@@ -692,7 +727,7 @@ static bool cow_round(struct snapprot_volume *vol)
 	if (b->count)
 		batch_read(vol, b);
 	if (vol->writing) {
-		batch_finish(vol, s);
+		batch_finish(vol, s, b);
 		moved = true;
 	}
 	if (!b->count)
@@ -720,7 +755,7 @@ void snapprot_cow_work(struct work_struct *work)
 			again = cow_round(vol);
 		} while (again && !rwsem_is_contended(&vol->store_sem));
 		if (vol->writing)
-			batch_finish(vol, vol->store);
+			batch_finish(vol, vol->store, NULL);
 		up_read(&vol->store_sem);
 		cond_resched();
 	} while (again);

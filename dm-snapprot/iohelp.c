@@ -172,6 +172,12 @@ int snapprot_io_flush(struct snapprot_io_set *set)
 	return 0;
 }
 
+bool snapprot_io_pending(struct snapprot_io_set *set)
+{
+	/* Who sees that it has ended sees its data: pairs with set_endio(). */
+	return atomic_read_acquire(&set->pending) > 1;
+}
+
 int snapprot_io_wait(struct snapprot_io_set *set)
 {
 	unsigned long timeout = set->dev->timeout;

@@ -131,6 +131,8 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 			    sector_t sector, struct page **pages,
 			    unsigned int count, unsigned int last_bytes);
 int snapprot_io_flush(struct snapprot_io_set *set);
+/* Is any of what was added until now on its way? */
+bool snapprot_io_pending(struct snapprot_io_set *set);
 /* Wait for all of it, let the set go. 0, the first error, or -ETIMEDOUT. */
 int snapprot_io_wait(struct snapprot_io_set *set);
 /* One block, from or to @page. */
@@ -298,6 +300,7 @@ struct snapprot_batch_entry {
  * @entry: by which they are found
  * @pages: their old data
  * @core: what the log has of them
+ * @summed: so many of them have their checksums
  * @steps: steps of the log that they were divided into
  * @header: a page for each
  * @place: where headers and old data go to, in the order of the log
@@ -311,6 +314,7 @@ struct snapprot_batch {
 	struct snapprot_batch_entry entry[SNAPPROT_BATCH_BLOCKS];
 	struct page *pages[SNAPPROT_BATCH_BLOCKS];
 	struct snapprot_entry core[SNAPPROT_BATCH_BLOCKS];
+	unsigned int summed;
 	unsigned int steps;
 	struct page *header[SNAPPROT_BATCH_STEPS];
 	u64 place[SNAPPROT_BATCH_PAGES];
