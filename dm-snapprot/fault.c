@@ -270,6 +270,21 @@ void snapprot_fault_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/*
+ * How long to sleep so that @limit has passed since @start. The kernel's timers
+ * are late by up to an eighth of their length, 37 s of 300, so a long sleep ends
+ * before its time, and whoever wakes sleeps again for what is left.
+ */
+static unsigned long sleep_for(unsigned long start, unsigned long limit)
+{
+	unsigned long passed = jiffies - start, left;
+
+	if (passed >= limit)
+		return 0;
+	left = limit - passed;
+	return left > HZ ? left - left / 8 : left;
+}
+
 /* ---- grace -------------------------------------------------------------- */
 
 static unsigned long grace_jiffies(const struct snapprot_volume *vol)
@@ -280,18 +295,14 @@ static unsigned long grace_jiffies(const struct snapprot_volume *vol)
 /* Under mutex: start, or set a running timer to a changed limit. */
 void snapprot_grace_start(struct snapprot_volume *vol)
 {
-	unsigned long passed;
-
 	lockdep_assert_held(&vol->mutex);
 	spin_lock_irq(&vol->lock);
 	if (!vol->grace_running)
 		vol->grace_start = jiffies;
 	vol->grace_running = true;
 	spin_unlock_irq(&vol->lock);
-	passed = jiffies - vol->grace_start;
 	mod_delayed_work(vol->fault_wq, &vol->grace_work,
-			 passed < grace_jiffies(vol) ?
-			 grace_jiffies(vol) - passed : 0);
+			 sleep_for(vol->grace_start, grace_jiffies(vol)));
 }
 
 void snapprot_grace_stop(struct snapprot_volume *vol)
@@ -330,14 +341,17 @@ void snapprot_grace_work(struct work_struct *work)
 
 /* ---- space -------------------------------------------------------------- */
 
+static unsigned long grow_jiffies(const struct snapprot_volume *vol)
+{
+	return READ_ONCE(vol->grow_timeout) * (unsigned long)HZ;
+}
+
 /* Start, or set a running timer to a changed limit. */
 void snapprot_grow_start(struct snapprot_volume *vol)
 {
-	unsigned long limit = vol->grow_timeout * (unsigned long)HZ;
-	unsigned long passed = jiffies - vol->grow_start;
-
 	mod_delayed_work(vol->fault_wq, &vol->grow_work,
-			 passed < limit ? limit - passed : 0);
+			 sleep_for(READ_ONCE(vol->grow_start),
+				   grow_jiffies(vol)));
 }
 
 void snapprot_fault_space_out(struct snapprot_volume *vol)
@@ -390,7 +404,11 @@ void snapprot_grow_work(struct work_struct *work)
 						   struct snapprot_volume,
 						   grow_work);
 
-	if (READ_ONCE(vol->space_out))
+	if (!READ_ONCE(vol->space_out))
+		return;
+	if (jiffies - READ_ONCE(vol->grow_start) >= grow_jiffies(vol))
 		snapprot_fault_raise(vol, SNAPPROT_FAULT_GROW_TOO_SLOW,
 				     -ENOSPC);
+	else
+		snapprot_grow_start(vol);
 }
