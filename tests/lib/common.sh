@@ -202,13 +202,17 @@ finish()
 	exit 0
 }
 
-# run_cases <function>...: a whole test; case_foo_bar is called "foo bar"
+# run_cases <function>...: a whole test; case_foo_bar is called "foo bar". Of these
+# only those that match ONLY_CASES, where that is set.
 run_cases()
 {
-	local name
+	local name wanted=()
 
-	plan $#
 	for name; do
+		[[ ! $name =~ ${ONLY_CASES:-.} ]] || wanted+=("$name")
+	done
+	plan ${#wanted[@]}
+	for name in ${wanted[@]+"${wanted[@]}"}; do
 		run_case "$(echo "${name#case_}" | tr _ ' ')" "$name"
 	done
 	finish
