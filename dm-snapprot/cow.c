@@ -149,6 +149,15 @@ static void issue(struct snapprot_volume *vol, struct bio *bio)
 	submit_bio_noacct(bio);
 }
 
+/* Let a write go if it may. */
+static bool issue_if_may(struct snapprot_volume *vol, struct bio *bio)
+{
+	if (!may_pass(vol, bio))
+		return false;
+	issue(vol, bio);
+	return true;
+}
+
 static void end_held(struct snapprot_volume *vol, struct bio *bio,
 		     blk_status_t status)
 {
@@ -247,10 +256,7 @@ static enum verdict collect(struct snapprot_volume *vol,
 	}
 	if (!waits_for) {
 		/* All of it is preserved, the index says. */
-		if (!may_pass(vol, bio))
-			return LATER;
-		issue(vol, bio);
-		return ISSUED;
+		return issue_if_may(vol, bio) ? ISSUED : LATER;
 	}
 	bio_list_add(&waits_for->bios, bio);
 	return QUEUED;
@@ -516,12 +522,9 @@ static void batch_release(struct snapprot_volume *vol, struct snapprot_batch *b)
 
 	bio_list_init(&rest);
 	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&b->bios))) {
-		if (may_pass(vol, bio))
-			issue(vol, bio);
-		else
+	while ((bio = bio_list_pop(&b->bios)))
+		if (!issue_if_may(vol, bio))
 			bio_list_add(&rest, bio);
-	}
 	blk_finish_plug(&plug);
 	spin_lock_irq(&vol->lock);
 	bio_list_merge_head(&vol->deferred, &rest);
@@ -584,10 +587,8 @@ static enum verdict look_at_write(struct snapprot_volume *vol,
 				  struct snapprot_store *s, struct bio *bio,
 				  unsigned int *limit)
 {
-	if (may_pass(vol, bio)) {
-		issue(vol, bio);
+	if (issue_if_may(vol, bio))
 		return ISSUED;
-	}
 	switch (READ_ONCE(vol->gate)) {
 	case SNAPPROT_GATE_FAIL:
 		if (READ_ONCE(vol->queue_on_fault))

@@ -240,6 +240,13 @@ static int run_find(struct snapprot_store *s, u32 epoch,
 	return sectors;
 }
 
+/* Can anything be read of snapshots? Under store_sem. */
+static bool views_readable(const struct snapprot_volume *vol)
+{
+	return snapprot_store_usable(vol->store) && vol->attached &&
+	       vol->origin_bdev;
+}
+
 /* The epoch of a view's snapshot, 0 if there is nothing of it to be read. */
 static u32 view_epoch(struct snapprot_view *v, struct snapprot_store *s,
 		      const struct bio *bio)
@@ -316,8 +323,7 @@ static bool view_direct(struct snapprot_view *v, struct bio *bio)
 	if (!down_read_trylock(&vol->store_sem))
 		return false;
 	s = vol->store;
-	if (snapprot_store_usable(s) && vol->attached && vol->origin_bdev &&
-	    mutex_trylock(&s->lock)) {
+	if (views_readable(vol) && mutex_trylock(&s->lock)) {
 		epoch = view_epoch(v, s, bio);
 		s->nowait = true;
 		found = epoch && run_find(s, epoch, &bio->bi_iter, &vb->run,
@@ -492,6 +498,14 @@ static struct view_part *part_new(struct snapprot_volume *vol,
 
 	if (!p)
 		return NULL;
+	/* A part of a block may have to be read beside. */
+	if (in_first_block(iter) < SNAPPROT_SECTORS_PER_BLOCK) {
+		p->page = alloc_page(GFP_NOIO);
+		if (!p->page) {
+			kfree(p);
+			return NULL;
+		}
+	}
 	p->vol = vol;
 	p->parent = parent;
 	INIT_WORK(&p->work, part_work);
@@ -504,28 +518,25 @@ static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 {
 	unsigned int offset = iter->bi_sector &
 			      (SNAPPROT_SECTORS_PER_BLOCK - 1);
-	struct page *page = alloc_page(GFP_NOIO);
 	struct view_part *p = part_new(vol, parent, iter);
-	int sectors = -ENOMEM;
+	int sectors;
 
-	if (p && page) {
-		mutex_lock(&s->lock);
-		sectors = run_find(s, epoch, iter, &p->run, p->crc);
-		if (sectors > 0)
-			run_begin(vol, &p->run);
-		mutex_unlock(&s->lock);
-	}
-	if (sectors > 0 && p->run.store &&
-	    sectors < (int)SNAPPROT_SECTORS_PER_BLOCK) {
-		p->page = page;
-		p->offset = offset << SECTOR_SHIFT;
-	} else if (page) {
-		put_page(page);
-	}
+	if (!p)
+		return -ENOMEM;
+	mutex_lock(&s->lock);
+	sectors = run_find(s, epoch, iter, &p->run, p->crc);
+	if (sectors > 0)
+		run_begin(vol, &p->run);
+	mutex_unlock(&s->lock);
 	if (sectors < 0) {
-		kfree(p);
+		part_free(p);
 		return sectors;
 	}
+	if (!p->run.store && p->page) {
+		put_page(p->page);
+		p->page = NULL;
+	}
+	p->offset = offset << SECTOR_SHIFT;
 	p->iter = *iter;
 	p->iter.bi_size = sectors << SECTOR_SHIFT;
 	bio_advance_iter(parent, iter, sectors << SECTOR_SHIFT);
@@ -547,7 +558,7 @@ static int view_read(struct snapprot_volume *vol, struct bio *bio)
 
 	if (s && vol->attached && READ_ONCE(s->suspended))
 		return -EAGAIN;
-	if (!snapprot_store_usable(s) || !vol->attached || !vol->origin_bdev) {
+	if (!views_readable(vol)) {
 		parent_done(bio, BLK_STS_IOERR);
 		return 0;
 	}
