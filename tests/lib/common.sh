@@ -753,7 +753,12 @@ space_outs()
 # wait_space_out <space_outs before>
 wait_space_out()
 {
-	wait_for 30 eval "[ \"\$(space_outs)\" -gt $1 ]"
+	wait_for 30 more_space_outs_than "$1"
+}
+
+more_space_outs_than()
+{
+	[ "$(space_outs)" -gt "$1" ]
 }
 
 # events_start: uevents of block devices go to EVENTS from now on
