@@ -63,6 +63,8 @@ static int ckpt_locked(struct snapprot_store *s)
 	if (err)
 		return err;
 
+	/* Takes a while, and concerns nobody else. */
+	snapprot_ckpt_order(&s->core);
 	err = insert_all(s);
 	if (!err && (s->core.flags & SNAPPROT_SUPER_SWEEP)) {
 		more = sweep_some(s);

@@ -43,7 +43,7 @@ int snapprot_ckpt_freeze(struct snapprot_core *core)
 
 	snapprot_space_freeze(core);
 	core->frozen_valid = true;
-	core->frozen_sorted = false;
+	core->frozen_ordered = false;
 	core->frozen_done = 0;
 	core->sweep_late = false;
 	return 0;
@@ -67,6 +67,12 @@ static int merge_entry(struct snapprot_core *core,
 	return err;
 }
 
+void snapprot_ckpt_order(struct snapprot_core *core)
+{
+	snapprot_memtable_order(&core->frozen);
+	core->frozen_ordered = true;
+}
+
 int snapprot_ckpt_step(struct snapprot_core *core, u32 max)
 {
 	struct snapprot_memtable *mt = &core->frozen;
@@ -74,12 +80,13 @@ int snapprot_ckpt_step(struct snapprot_core *core, u32 max)
 
 	if (!core->frozen_valid || core->prepared)
 		return -EINVAL;
-	if (!core->frozen_sorted) {
-		snapprot_memtable_sort(mt);
-		core->frozen_sorted = true;
+	if (!core->frozen_ordered)
+		snapprot_ckpt_order(core);
+	for (; !err && max && core->frozen_done < mt->count; max--) {
+		u32 i = mt->order[core->frozen_done++];
+
+		err = merge_entry(core, &mt->entry[i]);
 	}
-	for (; !err && max && core->frozen_done < mt->count; max--)
-		err = merge_entry(core, &mt->entry[core->frozen_done++]);
 	return err ? err : core->frozen_done < mt->count;
 }
 

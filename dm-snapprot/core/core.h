@@ -145,6 +145,7 @@ struct snapprot_snap {
  * @entry: array of @max
  * @next: index + 1 of the next entry of the same bucket
  * @head: index + 1 of the first, by bucket
+ * @order: indices of all entries in the order of keys, once asked for
  * @count: entries in use
  * @max: entries there is room for
  * @buckets: size of @head, a power of two
@@ -153,6 +154,7 @@ struct snapprot_memtable {
 	struct snapprot_entry *entry;
 	u32 *next;
 	u32 *head;
+	u32 *order;
 	u32 count;
 	u32 max;
 	u32 buckets;
@@ -169,8 +171,8 @@ int snapprot_memtable_add(struct snapprot_memtable *mt,
 /* The entry of @block with the smallest epoch >= @epoch; false if none. */
 bool snapprot_memtable_find(const struct snapprot_memtable *mt, u64 block,
 			    u32 epoch, struct snapprot_entry *found);
-/* Put @entry into the order of keys; everything else goes on as before. */
-void snapprot_memtable_sort(struct snapprot_memtable *mt);
+/* Fill in @order. Others may go on finding, but nobody may add. */
+void snapprot_memtable_order(struct snapprot_memtable *mt);
 
 /* ---- store.c, space.c, index.c, log.c, checkpoint.c -------------------- */
 
@@ -237,7 +239,7 @@ struct snapprot_core {
 	u64 ckpt_seq;			/* number of the one being made, or next */
 	bool frozen_valid;		/* between freeze and finish */
 	bool prepared;			/* between prepare and finish */
-	bool frozen_sorted;
+	bool frozen_ordered;
 	u32 frozen_done;		/* entries of frozen put into the index */
 	u64 frozen_log_block;
 	u64 frozen_log_seq;
@@ -386,6 +388,8 @@ int snapprot_log_commit(struct snapprot_core *core, const void *block);
  * dropped between the calls:
  *
  *   snapprot_ckpt_freeze()	no step of the log between reserve and commit
+ *   snapprot_ckpt_order()	may be left out, and needs no lock against lookups
+ *				and log calls; else the first step does it
  *   snapprot_ckpt_step()	until it returns 0
  *   snapprot_ckpt_sweep()	as often as wanted, or never
  *   snapprot_ckpt_prepare()	composes bitmaps, table, directory, superblock
@@ -396,6 +400,7 @@ int snapprot_log_commit(struct snapprot_core *core, const void *block);
  * Between prepare and finish nothing but lookups and log calls is allowed.
  */
 int snapprot_ckpt_freeze(struct snapprot_core *core);
+void snapprot_ckpt_order(struct snapprot_core *core);
 /* Put up to @max frozen entries into the index: 1 more to do, 0 done. */
 int snapprot_ckpt_step(struct snapprot_core *core, u32 max);
 /**

@@ -17,6 +17,9 @@
 #include <linux/types.h>
 
 #define snapprot_sort(base, num, size, cmp) sort(base, num, size, cmp, NULL)
+/* The comparison has @priv as its third argument. */
+#define snapprot_sort_r(base, num, size, cmp, priv) \
+	sort_r(base, num, size, cmp, NULL, priv)
 
 #else
 
@@ -59,6 +62,28 @@ static inline u64 div_u64(u64 dividend, u32 divisor)
 }
 
 #define snapprot_sort(base, num, size, cmp) qsort(base, num, size, cmp)
+
+struct snapprot_sort {
+	int (*cmp)(const void *a, const void *b, const void *priv);
+	const void *priv;
+};
+
+static inline int snapprot_sort_cmp(const void *a, const void *b, void *sort)
+{
+	const struct snapprot_sort *s = sort;
+
+	return s->cmp(a, b, s->priv);
+}
+
+static inline void snapprot_sort_r(void *base, size_t num, size_t size,
+				   int (*cmp)(const void *a, const void *b,
+					      const void *priv),
+				   const void *priv)
+{
+	struct snapprot_sort sort = { cmp, priv };
+
+	qsort_r(base, num, size, snapprot_sort_cmp, &sort);
+}
 
 /* crc32c.c of the user-space build; the same meaning as the kernel's. */
 u32 crc32c(u32 crc, const void *data, size_t len);
