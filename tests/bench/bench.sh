@@ -9,13 +9,16 @@
 #   kind=io      system, chunk (KiB), snaps, work, disk (fast or slow), round; and
 #                iops, kbps, read_kb, written_kb, writes, flushes of both disks and
 #                kb, ios that the workload did
+#   kind=byhand  work, disk, depth, round, iops: of the I/O that it takes at least
 #   kind=op      system, op (create or delete), snaps (there already), gib (size of
 #                the volume), round, us
 #   kind=load    system, exceptions, us (to activate), slab_kb, vmalloc_kb,
 #                percpu_kb, page_kb (more than before)
 #   kind=space   system, exceptions, kb (preserved), used_kb (of the store)
+#   kind=delete  freed_kb, read_kb (of the store, to free it), us
 #
-# BENCH chooses among the cases, as in io,slow; ROUNDS is how often each is measured.
+# BENCH chooses among the cases, as in io,ops; ROUNDS is how often each is measured.
+# slow is for a guest whose disks are (SNAPPROT_SLOW_DISKS).
 # disks: 9G 9G 64M
 # cpus: 2
 # timeout: 5400
@@ -95,6 +98,19 @@ first_writes()
 		--iodepth=1 --fdatasync=1 --offset=256M --size=128M --io_size=2M
 }
 
+# byhand <disk> <round>: what would be left if preserving itself cost nothing
+byhand()
+{
+	local us
+
+	us=$("$TOOLS/byhand" "$ORIGIN_DISK" "$STORE_DISK" 4096 32)
+	figure kind=byhand work=rand4k-first "disk=$1" depth=32 "round=$2" \
+		iops=$((4096 * 1000000 / us))
+	us=$("$TOOLS/byhand" "$ORIGIN_DISK" "$STORE_DISK" 512 1 sync)
+	figure kind=byhand work=rand4k-sync "disk=$1" depth=1 "round=$2" \
+		iops=$((512 * 1000000 / us))
+}
+
 # rewrites <words> -- <device>: further ones should cost nothing
 rewrites()
 {
@@ -123,25 +139,12 @@ reads()
 #
 # up_<system> <snapshots> [<chunk in sectors>] makes /dev/mapper/live and takes
 # snapshots; view_<system> <id> makes /dev/mapper/view of one. The devices are over
-# the layers disk0 and disk1, which may be slow ones.
+# disk0 and disk1, of the sizes that are wanted.
 
-# layers <fast|slow>: a flush of a slow disk takes 2 ms. (dm-delay counts in whole
-# ms, so nothing is added to a write; and a write with FUA is a write to it.)
 layers()
 {
-	local i dev len=("$((VOLUME + 2048))" "$STORE_AREA")
-
-	for i in 0 1; do
-		dev=$ORIGIN_DISK
-		[ "$i" = 0 ] || dev=$STORE_DISK
-		if [ "$1" = slow ]; then
-			dmsetup create "disk$i" --table "0 ${len[i]} delay \
-$dev 0 0 $dev 0 0 $dev 0 2"
-		else
-			dmsetup create "disk$i" \
-				--table "0 ${len[i]} linear $dev 0"
-		fi
-	done
+	dmsetup create disk0 --table "0 $((VOLUME + 2048)) linear $ORIGIN_DISK 0"
+	dmsetup create disk1 --table "0 $STORE_AREA linear $STORE_DISK 0"
 }
 
 up_linear()
@@ -237,7 +240,7 @@ io_round()
 {
 	local words=("system=$1" "snaps=$2" "chunk=$3" "disk=$4" "round=$5")
 
-	layers "$4"
+	layers
 	"up_$1" "$2" $(($3 * 2))
 	first_writes "${words[@]}" -- /dev/mapper/live
 	if [ "$4" = fast ]; then
@@ -277,6 +280,7 @@ case_io()
 		io_round dmsnapshot 8 64 fast "$round"
 		io_round dmthin 8 64 fast "$round"
 		io_round snapprot 64 4 fast "$round"
+		byhand fast "$round"
 	done
 }
 
@@ -293,12 +297,13 @@ case_slow()
 	local round
 
 	prefill 3072
-	for ((round = 1; round <= ROUNDS; round++)); do
+	for ((round = 0; round <= ROUNDS; round++)); do
 		io_round linear 0 4 slow "$round"
 		io_round dmsnapshot 1 4 slow "$round"
 		io_round snapprot 1 4 slow "$round"
 		io_round dmsnapshot 8 4 slow "$round"
 		io_round snapprot 8 4 slow "$round"
+		byhand slow "$round"
 	done
 }
 
@@ -324,7 +329,7 @@ case_ops()
 
 	for gib in 1 4 8; do
 		VOLUME=$((gib * 1024 * 2048))
-		layers fast
+		layers
 		up_snapprot 0
 		for ((id = 1; id <= 512; id++)); do
 			# Something to be preserved between any two.
@@ -342,11 +347,64 @@ case_ops()
 	done
 	VOLUME=$((512 * 2048))
 	for ((round = 1; round <= ROUNDS; round++)); do
-		layers fast
+		layers
 		op system=dmsnapshot op=create snaps=0 gib=0.5 "round=$round" -- \
 			up_dmsnapshot 1 8
 		down
 	done
+}
+
+# fill_old: 256 MiB are preserved for the newest snapshot
+fill_old()
+{
+	$FIO --filename=/dev/mapper/live --rw=write --bs=1M --iodepth=4 \
+		--size=256M > /dev/null || fail "fio"
+}
+
+# freed <sectors used before>: is nearly all of that free again?
+freed()
+{
+	[ "$(used_sectors)" -lt $(($1 - 250 * 2048)) ]
+}
+
+# One in the middle goes while others are written for; then the oldest.
+case_delete()
+{
+	local id=10 round used before after start
+
+	prefill 3072
+	VOLUME=$((1024 * 2048))
+	layers
+	up_snapprot 0
+	for ((round = 1; round <= ROUNDS + 3; round++)); do
+		dmsetup message live 0 create_snap "$round"
+		fill_old
+	done
+	for ((round = 0; round <= ROUNDS; round++)); do
+		dmsetup message live 0 create_snap $((id++))
+		measure system=snapprot chunk=4 snaps=8 disk=fast \
+			"round=$round" work=alone -- /dev/mapper/live \
+			--rw=randwrite --bs=4k --iodepth=32 --offset=512M \
+			--size=256M --io_size=64M
+		dmsetup message live 0 create_snap $((id++))
+		used=$(used_sectors)
+		dmsetup message live 0 delete_snap $((round + 2))
+		measure system=snapprot chunk=4 snaps=8 disk=fast \
+			"round=$round" work=deleting -- /dev/mapper/live \
+			--rw=randwrite --bs=4k --iodepth=32 --offset=512M \
+			--size=256M --io_size=64M
+		wait_for 60 freed $((used + 64 * 2048))
+	done
+	used=$(used_sectors)
+	before=$(counters)
+	start=$(now_us)
+	dmsetup message live 0 delete_snap 1
+	wait_for 60 freed "$used"
+	after=$(counters)
+	figure kind=delete "freed_kb=$(((used - $(used_sectors)) / 2))" \
+		"us=$(($(now_us) - start))" \
+		"read_kb=$(((${after%% *} - ${before%% *}) / 2))"
+	down
 }
 
 # kernel_kb: slab, vmalloc, percpu, and the pages in use, in KiB
@@ -413,7 +471,7 @@ case_load()
 	VOLUME=$((8 * 1024 * 2048))
 	PART=$STORE_AREA
 	for n in 10000 100000 1000000; do
-		layers fast
+		layers
 		up_snapprot 1
 		scatter "$n"
 		figure kind=space system=snapprot exceptions="$n" \
@@ -422,7 +480,7 @@ case_load()
 		dmsetup remove store
 		loaded snapprot "$n" snapprot_again
 		down
-		layers fast
+		layers
 		up_dmsnapshot 1 8
 		scatter "$n"
 		dmsetup remove snap1
@@ -438,7 +496,7 @@ used_sectors()
 }
 
 CASES=()
-BENCH=${BENCH:-io,many,slow,ops,load}
+BENCH=${BENCH:-io,many,ops,delete,load}
 for name in ${BENCH//,/ }; do
 	CASES+=("case_$name")
 done
