@@ -32,8 +32,8 @@
 
 #include "snapprot.h"
 
-/* Checksums between two looks at whether something has ended. */
-#define SUM_BLOCKS	32u
+/* Between the end of writing and giving back the memory that it took. */
+#define TRIM_DELAY	HZ
 
 enum verdict {
 	ISSUED,		/* gone, one way or the other */
@@ -185,16 +185,6 @@ static bool in_batch(const struct snapprot_batch *b,
 	return b && e >= b->entry && e < b->entry + SNAPPROT_BATCH_BLOCKS;
 }
 
-/* Forget the blocks from @first on. */
-static void batch_cut(struct snapprot_batch *b, unsigned int first)
-{
-	unsigned int i;
-
-	for (i = first; i < b->count; i++)
-		hash_del(&b->entry[i].node);
-	b->count = first;
-}
-
 /*
  * Preserved already, although the bit says nothing? Only asked while the bits
  * are not complete: after the store was opened, or when memory was short.
@@ -247,7 +237,7 @@ static enum verdict collect(struct snapprot_volume *vol,
 			snapprot_store_broken(s, ret, SNAPPROT_FAULT_STORE_IO);
 			return LATER;
 		}
-		if (b->count >= limit)
+		if (b->count >= limit || !snapprot_batch_has_room(b))
 			return LATER;
 		e = &b->entry[b->count++];
 		e->block = block;
@@ -260,254 +250,6 @@ static enum verdict collect(struct snapprot_volume *vol,
 	}
 	bio_list_add(&waits_for->bios, bio);
 	return QUEUED;
-}
-
-/* ---- one batch ---------------------------------------------------------- */
-
-/* Where step @step of a batch begins, among its blocks. */
-static unsigned int step_first(const struct snapprot_batch *b,
-			       unsigned int step)
-{
-	return min(step * SNAPPROT_LOG_ENTRIES, b->count);
-}
-
-static unsigned int nr_steps(const struct snapprot_batch *b)
-{
-	return DIV_ROUND_UP(b->count, SNAPPROT_LOG_ENTRIES);
-}
-
-/* Read the old data of blocks [first, end). */
-static struct snapprot_io_set *step_read(struct snapprot_volume *vol,
-					 struct snapprot_batch *b,
-					 unsigned int first, unsigned int end)
-{
-	struct snapprot_io_set *set = snapprot_io_set_new(&vol->origin_dev);
-	unsigned int i, n;
-
-	for (i = first; i < end; i += n) {
-		n = 1;
-		while (i + n < end &&
-		       b->entry[i + n].block == b->entry[i].block + n)
-			n++;
-		snapprot_io_add(set, REQ_OP_READ, b->entry[i].block,
-				b->pages + i, n);
-	}
-	return set;
-}
-
-static void batch_read(struct snapprot_volume *vol, struct snapprot_batch *b)
-{
-	struct blk_plug plug;
-	unsigned int i;
-
-	b->summed = 0;
-	blk_start_plug(&plug);
-	for (i = 0; i < nr_steps(b); i++)
-		b->read[i] = step_read(vol, b, step_first(b, i),
-				       step_first(b, i + 1));
-	blk_finish_plug(&plug);
-}
-
-/* Checksums of the blocks up to @end, whose old data is here. */
-static void batch_sum(struct snapprot_batch *b, unsigned int end)
-{
-	for (; b->summed < end; b->summed++) {
-		struct snapprot_entry *e = &b->core[b->summed];
-
-		e->block = b->entry[b->summed].block;
-		e->crc = snapprot_data_crc(page_address(b->pages[b->summed]));
-	}
-}
-
-/*
- * Something to do while @set is on its way: the checksums of the next batch.
- * What cannot be read is found out later, by whoever waits for it.
- */
-static void batch_sum_meanwhile(struct snapprot_batch *b,
-				struct snapprot_io_set *set)
-{
-	while (b && b->summed < b->count && snapprot_io_pending(set)) {
-		unsigned int step = b->summed / SNAPPROT_LOG_ENTRIES;
-
-		if (snapprot_io_pending(b->read[step]))
-			break;
-		batch_sum(b, min(b->summed + SUM_BLOCKS,
-				 step_first(b, step + 1)));
-	}
-}
-
-static int step_wait(struct snapprot_batch *b, unsigned int step)
-{
-	struct snapprot_io_set *set = b->read[step];
-
-	b->read[step] = NULL;
-	return snapprot_io_wait(set);
-}
-
-/* Nobody wants to know any more, but the pages are to be used again. */
-static void batch_read_end(struct snapprot_batch *b)
-{
-	unsigned int i;
-
-	for (i = 0; i < SNAPPROT_BATCH_STEPS; i++)
-		if (b->read[i])
-			step_wait(b, i);
-}
-
-/*
- * Find places for step @step, and write its header. The places begin at
- * index @at.
- */
-static int step_make(struct snapprot_store *s, struct snapprot_batch *b,
-		     unsigned int step, unsigned int at)
-{
-	unsigned int first = step_first(b, step);
-	unsigned int count = step_first(b, step + 1) - first;
-	void *header = page_address(b->header[step]);
-	unsigned int i;
-	int err;
-
-	b->place[at] = s->core.log_block;
-	b->out[at++] = b->header[step];
-	err = snapprot_log_reserve(&s->core, count, b->place + at);
-	if (err)
-		return err;
-	for (i = first; i < first + count; i++, at++) {
-		b->core[i].place = b->place[at];
-		b->core[i].epoch = s->core.epoch;
-		b->out[at] = b->pages[i];
-	}
-	snapprot_log_encode_batch(&s->core, header, b->core + first, count);
-	return snapprot_log_advance(&s->core, header);
-}
-
-/* Submit header and data of a step: @count pages from index @at on. */
-static void step_submit(struct snapprot_store *s, struct snapprot_batch *b,
-			unsigned int at, unsigned int count)
-{
-	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
-	unsigned int end = at + count, n;
-	struct blk_plug plug;
-
-	/*
-	 * All of the batch in one request: the device makes it durable as it
-	 * writes, or the block layer flushes after it. More than one would be
-	 * flushed each.
-	 */
-	b->durable = nr_steps(b) == 1 &&
-		b->place[end - 1] - b->place[at] == count - 1 &&
-		snapprot_io_is_one(&s->dev, count);
-	if (b->durable)
-		opf |= REQ_FUA;
-	blk_start_plug(&plug);
-	for (; at < end; at += n) {
-		n = 1;
-		while (at + n < end && b->place[at + n] == b->place[at] + n)
-			n++;
-		snapprot_io_add(b->io, opf, b->place[at], b->out + at, n);
-	}
-	blk_finish_plug(&plug);
-}
-
-/* The old data of step @step is here: write it. */
-static int step_write(struct snapprot_store *s, struct snapprot_batch *b,
-		      unsigned int step)
-{
-	unsigned int first = step_first(b, step);
-	unsigned int end = step_first(b, step + 1);
-	unsigned int at = first + step;
-	int err;
-
-	batch_sum(b, end);
-	mutex_lock(&s->lock);
-	err = snapprot_store_usable(s) ? step_make(s, b, step, at) : -EIO;
-	mutex_unlock(&s->lock);
-	if (err)
-		return err;
-	step_submit(s, b, at, end - first + 1);
-	b->steps++;
-	return 0;
-}
-
-/* Take the log, with room in it for all of the batch; else -ENOSPC. */
-static int batch_begin(struct snapprot_store *s, struct snapprot_batch *b)
-{
-	int err = 0;
-
-	mutex_lock(&s->log);
-	mutex_lock(&s->lock);
-	if (!snapprot_store_usable(s))
-		err = -EIO;
-	else if (snapprot_log_room(&s->core, b->count) < b->count)
-		err = -ENOSPC;
-	mutex_unlock(&s->lock);
-	if (err)
-		mutex_unlock(&s->log);
-	return err;
-}
-
-/*
- * Write a batch step by step as its old data comes in: while the checksums of
- * one are computed the next is being read and the one before written. On
- * success store->log stays held until batch_finish(). If some of it cannot be
- * read, @read_err says so, and the batch is what was before that.
- */
-static int batch_write(struct snapprot_store *s, struct snapprot_batch *b,
-		       int *read_err)
-{
-	unsigned int steps = nr_steps(b), i;
-	int err;
-
-	*read_err = step_wait(b, 0);
-	if (*read_err)
-		return *read_err;
-	err = batch_begin(s, b);
-	if (err)
-		return err;
-	b->steps = 0;
-	b->io = snapprot_io_set_new(&s->dev);
-	for (i = 0; i < steps; i++) {
-		if (i)
-			*read_err = step_wait(b, i);
-		if (*read_err)
-			break;
-		err = step_write(s, b, i);
-		if (err)
-			break;
-	}
-	batch_cut(b, step_first(b, b->steps));
-	if (!err)
-		return 0;
-	snapprot_io_wait(b->io);
-	mutex_unlock(&s->log);
-	/* There was room. */
-	return err == -ENOSPC ? -ENOTRECOVERABLE : err;
-}
-
-static int batch_commit(struct snapprot_volume *vol, struct snapprot_store *s,
-			struct snapprot_batch *b)
-{
-	unsigned int i;
-	int err = 0;
-
-	mutex_lock(&s->lock);
-	for (i = 0; !err && i < b->steps; i++)
-		err = snapprot_log_commit(&s->core,
-					  page_address(b->header[i]));
-	snapprot_store_publish(s);
-	mutex_unlock(&s->lock);
-	if (err)
-		return err;
-
-	/* Readers that looked before the commit are still at the origin. */
-	for (i = 0; i < b->count; i++)
-		snapprot_view_wait(vol, b->entry[i].block, b->entry[i].block);
-
-	mutex_lock(&s->lock);
-	for (i = 0; i < b->count; i++)
-		snapprot_bits_set(vol->bits, b->entry[i].block);
-	mutex_unlock(&s->lock);
-	return 0;
 }
 
 /*
@@ -529,7 +271,7 @@ static void batch_release(struct snapprot_volume *vol, struct snapprot_batch *b)
 	spin_lock_irq(&vol->lock);
 	bio_list_merge_head(&vol->deferred, &rest);
 	spin_unlock_irq(&vol->lock);
-	batch_cut(b, 0);
+	snapprot_batch_cut(b, 0);
 }
 
 /*
@@ -543,16 +285,9 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 	bool full;
 	int err;
 
-	batch_sum_meanwhile(next, b->io);
-	err = snapprot_io_wait(b->io);
-	if (!err && !b->durable) {
-		b->io = snapprot_io_set_new(&s->dev);
-		snapprot_io_flush(b->io);
-		batch_sum_meanwhile(next, b->io);
-		err = snapprot_io_wait(b->io);
-	}
+	err = snapprot_batch_wait(s, b, next);
 	if (!err)
-		err = batch_commit(vol, s, b);
+		err = snapprot_batch_commit(vol, s, b);
 	if (err)
 		snapprot_store_broken(s, err, SNAPPROT_FAULT_COW_WRITE);
 	full = snapprot_log_full(&s->core);
@@ -684,8 +419,7 @@ static bool read_and_write(struct snapprot_volume *vol,
 {
 	int read_err = 0, err;
 
-	err = batch_write(s, b, &read_err);
-	batch_read_end(b);
+	err = snapprot_batch_write(s, b, &read_err);
 	if (read_err) {
 		snapprot_fault_raise(vol, SNAPPROT_FAULT_COW_READ, read_err);
 		return !err;
@@ -726,7 +460,7 @@ static bool cow_round(struct snapprot_volume *vol)
 	moved = look_at_all(vol, s);
 	blk_finish_plug(&plug);
 	if (b->count)
-		batch_read(vol, b);
+		snapprot_batch_read(vol, b);
 	if (vol->writing) {
 		batch_finish(vol, s, b);
 		moved = true;
@@ -760,7 +494,20 @@ void snapprot_cow_work(struct work_struct *work)
 		up_read(&vol->store_sem);
 		cond_resched();
 	} while (again);
+	queue_delayed_work(vol->cow_wq, &vol->trim_work, TRIM_DELAY);
 	memalloc_noio_restore(noio);
+}
+
+/* One at a time with snapprot_cow_work(), which leaves both batches empty. */
+void snapprot_cow_trim(struct work_struct *work)
+{
+	struct snapprot_volume *vol = container_of(to_delayed_work(work),
+						   struct snapprot_volume,
+						   trim_work);
+	unsigned int i;
+
+	for (i = 0; i < SNAPPROT_NR_BATCHES; i++)
+		snapprot_batch_trim(vol->batch[i], SNAPPROT_BATCH_RESERVE);
 }
 
 /* ---- freezing ----------------------------------------------------------- */
@@ -796,48 +543,6 @@ void snapprot_cow_drain(struct snapprot_volume *vol)
 	snapprot_io_dev_drain(&vol->origin_dev);
 }
 
-static void batch_free(struct snapprot_batch *b)
-{
-	unsigned int i;
-
-	if (!b)
-		return;
-	for (i = 0; i < SNAPPROT_BATCH_BLOCKS; i++)
-		if (b->pages[i])
-			put_page(b->pages[i]);
-	for (i = 0; i < SNAPPROT_BATCH_STEPS; i++)
-		if (b->header[i])
-			put_page(b->header[i]);
-	kvfree(b);
-}
-
-static bool batch_alloc_pages(struct page **pages, unsigned int count)
-{
-	unsigned int i;
-
-	for (i = 0; i < count; i++) {
-		pages[i] = alloc_page(GFP_KERNEL);
-		if (!pages[i])
-			return false;
-	}
-	return true;
-}
-
-static struct snapprot_batch *batch_new(void)
-{
-	struct snapprot_batch *b = kvzalloc(sizeof(*b), GFP_KERNEL);
-
-	if (!b)
-		return NULL;
-	bio_list_init(&b->bios);
-	if (!batch_alloc_pages(b->pages, SNAPPROT_BATCH_BLOCKS) ||
-	    !batch_alloc_pages(b->header, SNAPPROT_BATCH_STEPS)) {
-		batch_free(b);
-		return NULL;
-	}
-	return b;
-}
-
 int snapprot_cow_init(struct snapprot_volume *vol)
 {
 	unsigned int i;
@@ -847,11 +552,12 @@ int snapprot_cow_init(struct snapprot_volume *vol)
 	init_completion(&vol->writes_gone);
 	snapprot_io_dev_init(&vol->origin_dev, &vol->pools, NULL, 0);
 	INIT_WORK(&vol->cow_work, snapprot_cow_work);
+	INIT_DELAYED_WORK(&vol->trim_work, snapprot_cow_trim);
 	vol->bits = snapprot_bits_new(false);
 	if (!vol->bits)
 		return -ENOMEM;
 	for (i = 0; i < SNAPPROT_NR_BATCHES; i++) {
-		vol->batch[i] = batch_new();
+		vol->batch[i] = snapprot_batch_new();
 		if (!vol->batch[i])
 			return -ENOMEM;
 	}
@@ -869,7 +575,7 @@ void snapprot_cow_exit(struct snapprot_volume *vol)
 		percpu_ref_exit(&vol->writes);
 	}
 	for (i = 0; i < SNAPPROT_NR_BATCHES; i++)
-		batch_free(vol->batch[i]);
+		snapprot_batch_free(vol->batch[i]);
 	free_old_bits(vol);
 	snapprot_bits_free(vol->bits);
 }

@@ -17,8 +17,9 @@
 
 struct snapprot_io_set {
 	struct snapprot_io_dev *dev;
-	struct kref ref;		/* the waiter, and each bio */
-	atomic_t pending;		/* bios, and the waiter until it waits */
+	struct kref ref;		/* the owner, and each bio */
+	atomic_t pending;		/* bios, and the owner until it closes */
+	bool closed;
 	int error;			/* the first, set once */
 	struct completion done;
 };
@@ -112,7 +113,7 @@ static void set_endio(struct bio *bio)
 		put_page(bv->bv_page);
 	bio_put(bio);
 	if (atomic_dec_and_test(&set->pending))
-		complete(&set->done);
+		complete_all(&set->done);
 	kref_put(&set->ref, set_release);
 	snapprot_io_dev_done(d);
 }
@@ -175,21 +176,34 @@ int snapprot_io_flush(struct snapprot_io_set *set)
 bool snapprot_io_pending(struct snapprot_io_set *set)
 {
 	/* Who sees that it has ended sees its data: pairs with set_endio(). */
-	return atomic_read_acquire(&set->pending) > 1;
+	return atomic_read_acquire(&set->pending) > (set->closed ? 0 : 1);
 }
 
-int snapprot_io_wait(struct snapprot_io_set *set)
+void snapprot_io_close(struct snapprot_io_set *set)
+{
+	set->closed = true;
+	if (atomic_dec_and_test(&set->pending))
+		complete_all(&set->done);
+}
+
+int snapprot_io_join(struct snapprot_io_set *set)
 {
 	unsigned long timeout = set->dev->timeout;
-	int err;
 
-	if (atomic_dec_and_test(&set->pending))
-		complete(&set->done);
 	if (!timeout)
 		wait_for_completion_io(&set->done);
 	else if (!wait_for_completion_io_timeout(&set->done, timeout))
 		cmpxchg(&set->error, 0, -ETIMEDOUT);
-	err = READ_ONCE(set->error);
+	return READ_ONCE(set->error);
+}
+
+int snapprot_io_wait(struct snapprot_io_set *set)
+{
+	int err;
+
+	if (!set->closed)
+		snapprot_io_close(set);
+	err = snapprot_io_join(set);
 	kref_put(&set->ref, set_release);
 	return err;
 }

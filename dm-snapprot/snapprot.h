@@ -62,6 +62,8 @@
 					 SNAPPROT_LOG_ENTRIES)
 /* One batch is read while the one before it is written. */
 #define SNAPPROT_NR_BATCHES		2
+/* Blocks of a batch for which there is always memory. */
+#define SNAPPROT_BATCH_RESERVE		64u
 
 #define SNAPPROT_GRACE_DEFAULT		300u	/* seconds */
 #define SNAPPROT_GROW_TIMEOUT_DEFAULT	60u	/* seconds */
@@ -133,6 +135,10 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 int snapprot_io_flush(struct snapprot_io_set *set);
 /* Is any of what was added until now on its way? */
 bool snapprot_io_pending(struct snapprot_io_set *set);
+/* Nothing more will be added: others may wait for it as well. */
+void snapprot_io_close(struct snapprot_io_set *set);
+/* Wait for a closed set, which stays. 0, the first error, or -ETIMEDOUT. */
+int snapprot_io_join(struct snapprot_io_set *set);
 /* Wait for all of it, let the set go. 0, the first error, or -ETIMEDOUT. */
 int snapprot_io_wait(struct snapprot_io_set *set);
 /* One block, from or to @page. */
@@ -275,15 +281,7 @@ bool snapprot_bits_test(struct snapprot_bits *b, u64 first, u64 last);
 /* False if memory is short: the bit stays clear, which costs a lookup. */
 bool snapprot_bits_set(struct snapprot_bits *b, u64 block);
 
-/* ---- cow.c: the write path ------------------------------------------------ */
-
-/* What is done with a write (and, when failing, with a read). */
-enum snapprot_gate {
-	SNAPPROT_GATE_PASS,	/* nothing to protect */
-	SNAPPROT_GATE_COW,	/* preserve first */
-	SNAPPROT_GATE_HOLD,	/* until the state changes */
-	SNAPPROT_GATE_FAIL,	/* blocked */
-};
+/* ---- batch.c: old blocks on their way to the store ------------------------ */
 
 struct snapprot_batch_entry {
 	struct hlist_node node;
@@ -298,10 +296,15 @@ struct snapprot_batch_entry {
  * @bios: writes that wait for it
  * @count: blocks
  * @entry: by which they are found
- * @pages: their old data
+ * @pages: their old data, or pages for it
+ * @nr_pages: of those
  * @core: what the log has of them
- * @summed: so many of them have their checksums
- * @steps: steps of the log that they were divided into
+ * @sum_next: of the pieces whose checksums nobody computes yet, the first
+ * @sum_end: pieces
+ * @sum_left: of each step, pieces that are not done
+ * @summed: there are none any more
+ * @sum_work: does some of them
+ * @steps: steps of the log that are on their way
  * @header: a page for each
  * @place: where headers and old data go to, in the order of the log
  * @out: and the pages that go there
@@ -313,8 +316,13 @@ struct snapprot_batch {
 	unsigned int count;
 	struct snapprot_batch_entry entry[SNAPPROT_BATCH_BLOCKS];
 	struct page *pages[SNAPPROT_BATCH_BLOCKS];
+	unsigned int nr_pages;
 	struct snapprot_entry core[SNAPPROT_BATCH_BLOCKS];
-	unsigned int summed;
+	atomic_t sum_next;
+	int sum_end;
+	atomic_t sum_left[SNAPPROT_BATCH_STEPS];
+	struct completion summed[SNAPPROT_BATCH_STEPS];
+	struct work_struct sum_work;
 	unsigned int steps;
 	struct page *header[SNAPPROT_BATCH_STEPS];
 	u64 place[SNAPPROT_BATCH_PAGES];
@@ -323,6 +331,30 @@ struct snapprot_batch {
 	struct snapprot_io_set *io;
 	bool durable;			/* once written, without a flush */
 	unsigned int refused;		/* times in a row without space */
+};
+
+struct snapprot_batch *snapprot_batch_new(void);
+void snapprot_batch_free(struct snapprot_batch *b);
+/* A page for one more block? False is no error: first what is there must go. */
+bool snapprot_batch_has_room(struct snapprot_batch *b);
+void snapprot_batch_trim(struct snapprot_batch *b, unsigned int keep);
+void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first);
+void snapprot_batch_read(struct snapprot_volume *vol, struct snapprot_batch *b);
+int snapprot_batch_write(struct snapprot_store *s, struct snapprot_batch *b,
+			 int *read_err);
+int snapprot_batch_wait(struct snapprot_store *s, struct snapprot_batch *b,
+			struct snapprot_batch *next);
+int snapprot_batch_commit(struct snapprot_volume *vol, struct snapprot_store *s,
+			  struct snapprot_batch *b);
+
+/* ---- cow.c: the write path ------------------------------------------------ */
+
+/* What is done with a write (and, when failing, with a read). */
+enum snapprot_gate {
+	SNAPPROT_GATE_PASS,	/* nothing to protect */
+	SNAPPROT_GATE_COW,	/* preserve first */
+	SNAPPROT_GATE_HOLD,	/* until the state changes */
+	SNAPPROT_GATE_FAIL,	/* blocked */
 };
 
 #define SNAPPROT_INFLIGHT_BITS	10
@@ -339,6 +371,7 @@ int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio);
 void snapprot_cow_endio(struct snapprot_volume *vol, struct bio *bio);
 void snapprot_cow_kick(struct snapprot_volume *vol);
 void snapprot_cow_work(struct work_struct *work);
+void snapprot_cow_trim(struct work_struct *work);
 /* No write is in flight, and none starts, until thaw. */
 void snapprot_cow_freeze(struct snapprot_volume *vol);
 void snapprot_cow_thaw(struct snapprot_volume *vol);
@@ -478,10 +511,12 @@ struct snapprot_volume {
 
 	struct snapprot_pools pools;
 	struct workqueue_struct *cow_wq;
+	struct workqueue_struct *sum_wq;
 	struct workqueue_struct *view_wq;
 	struct workqueue_struct *ckpt_wq;
 	struct workqueue_struct *fault_wq;
 	struct work_struct cow_work;
+	struct delayed_work trim_work;
 	struct work_struct view_work;
 	struct work_struct fault_work;
 	struct work_struct full_work;

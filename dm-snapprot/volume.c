@@ -101,8 +101,13 @@ static void volume_free(struct snapprot_volume *vol)
 		cancel_delayed_work_sync(&vol->grace_work);
 		cancel_delayed_work_sync(&vol->grow_work);
 	}
-	if (vol->cow_wq)
+	if (vol->cow_wq) {
+		flush_work(&vol->cow_work);
+		cancel_delayed_work_sync(&vol->trim_work);
 		destroy_workqueue(vol->cow_wq);
+	}
+	if (vol->sum_wq)
+		destroy_workqueue(vol->sum_wq);
 	if (vol->view_wq)
 		destroy_workqueue(vol->view_wq);
 	if (vol->ckpt_wq)
@@ -143,11 +148,12 @@ static int volume_init(struct snapprot_volume *vol)
 	vol->label = kzalloc(sizeof(*vol->label), GFP_KERNEL);
 	vol->label_page = alloc_page(GFP_KERNEL);
 	vol->cow_wq = alloc_ordered_workqueue("snapprot_cow", flags);
+	vol->sum_wq = alloc_workqueue("snapprot_sum", flags | WQ_UNBOUND, 0);
 	vol->view_wq = alloc_ordered_workqueue("snapprot_view", flags);
 	vol->ckpt_wq = alloc_ordered_workqueue("snapprot_ckpt", flags);
 	vol->fault_wq = alloc_ordered_workqueue("snapprot_fault", flags);
 	if (!vol->label || !vol->label_page || !vol->cow_wq ||
-	    !vol->view_wq || !vol->ckpt_wq || !vol->fault_wq)
+	    !vol->sum_wq || !vol->view_wq || !vol->ckpt_wq || !vol->fault_wq)
 		return -ENOMEM;
 	return 0;
 }
