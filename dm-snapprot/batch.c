@@ -283,6 +283,7 @@ static int write_steps(struct snapprot_store *s, struct snapprot_batch *b,
 	err = batch_begin(s, b);
 	if (err)
 		return err;
+	b->started = ktime_get_ns();
 	b->io = snapprot_io_set_new(&s->dev);
 	for (i = 0; i < nr_steps(b); i++) {
 		if (i)

@@ -17,7 +17,9 @@
  *
  * While one batch is written the next one is collected and read, so whatever
  * came in the meantime shares a flush. A large batch is several steps of the
- * log, each of which is written as soon as it is read.
+ * log, each of which is written as soon as it is read. Where flushes are dear,
+ * one batch waits for the writes that the one before it let go to be followed
+ * by others: see gather().
  *
  * A crash before the flush leaves steps each of which recovery drops or keeps
  * whole; no write of the batch has gone to the origin. A crash after it finds the
@@ -34,6 +36,13 @@
 
 /* Between the end of writing and giving back the memory that it took. */
 #define TRIM_DELAY	HZ
+
+/* A flush is dear from here on, and this is the most that is waited to share it. */
+#define GATHER_DEAR_NS	(500 * NSEC_PER_USEC)
+#define GATHER_MAX_NS	(10 * NSEC_PER_MSEC)
+/* How often in a row waiting may have paid off, and rounds without after it has not. */
+#define GATHER_LUCK	4
+#define GATHER_REST	16
 
 enum verdict {
 	ISSUED,		/* gone, one way or the other */
@@ -77,6 +86,12 @@ static bool may_pass(struct snapprot_volume *vol, struct bio *bio)
 	return false;
 }
 
+/* As many writes are there as were before the last batch went. */
+static bool gathered(struct snapprot_volume *vol)
+{
+	return READ_ONCE(vol->nr_held) >= READ_ONCE(vol->gather_count);
+}
+
 /**
  * snapprot_cow_map() - map a bio of the live volume
  * @vol: the volume
@@ -113,6 +128,8 @@ int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio)
 	vol->nr_held++;
 	spin_unlock_irqrestore(&vol->lock, flags);
 	snapprot_cow_kick(vol);
+	if (gathered(vol) && wq_has_sleeper(&vol->gather_wait))
+		wake_up(&vol->gather_wait);
 	return DM_MAPIO_SUBMITTED;
 
 remap:
@@ -262,6 +279,7 @@ static void batch_release(struct snapprot_volume *vol, struct snapprot_batch *b)
 	struct blk_plug plug;
 	struct bio *bio;
 
+	WRITE_ONCE(vol->gather_count, READ_ONCE(vol->nr_held));
 	bio_list_init(&rest);
 	blk_start_plug(&plug);
 	while ((bio = bio_list_pop(&b->bios)))
@@ -286,6 +304,12 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 	int err;
 
 	err = snapprot_batch_wait(s, b, next);
+	if (b->steps == 1) {
+		u64 ns = ktime_get_ns() - b->started;
+
+		vol->commit_ns = vol->commit_ns ?
+			(vol->commit_ns * 7 + ns) / 8 : ns;
+	}
 	if (!err)
 		err = snapprot_batch_commit(vol, s, b);
 	if (err)
@@ -447,6 +471,34 @@ static void free_old_bits(struct snapprot_volume *vol)
 	}
 }
 
+/*
+ * Writers that wait for each other's flush come in two halves, and each half
+ * waits for the other's flush as well. Together they need one: so what is held
+ * waits until those that were let go have come back, for no longer than half of
+ * what a flush costs. Where they do not come back that is left alone for a while.
+ */
+static bool gathers(const struct snapprot_volume *vol)
+{
+	return vol->commit_ns > GATHER_DEAR_NS && vol->gather_luck > 0;
+}
+
+static void gather(struct snapprot_volume *vol)
+{
+	u64 ns = min_t(u64, vol->commit_ns / 2, GATHER_MAX_NS);
+
+	if (!READ_ONCE(vol->nr_held) || gathered(vol))
+		return;
+	if (!gathers(vol)) {
+		vol->gather_luck++;
+		return;
+	}
+	if (!wait_event_hrtimeout(vol->gather_wait, gathered(vol),
+				  ns_to_ktime(ns)))
+		vol->gather_luck = min(vol->gather_luck + 1, GATHER_LUCK);
+	else if (--vol->gather_luck <= 0)
+		vol->gather_luck = -GATHER_REST;
+}
+
 /* One round: collect and read a batch while the one before it is written. */
 static bool cow_round(struct snapprot_volume *vol)
 {
@@ -456,6 +508,12 @@ static bool cow_round(struct snapprot_volume *vol)
 	bool moved;
 
 	free_old_bits(vol);
+	if (vol->writing && vol->writing->steps == 1 && gathers(vol)) {
+		batch_finish(vol, s, NULL);
+		return true;
+	}
+	if (!vol->writing)
+		gather(vol);
 	blk_start_plug(&plug);
 	moved = look_at_all(vol, s);
 	blk_finish_plug(&plug);
@@ -549,6 +607,8 @@ int snapprot_cow_init(struct snapprot_volume *vol)
 
 	bio_list_init(&vol->deferred);
 	hash_init(vol->inflight);
+	init_waitqueue_head(&vol->gather_wait);
+	vol->gather_luck = 1;
 	init_completion(&vol->writes_gone);
 	snapprot_io_dev_init(&vol->origin_dev, &vol->pools, NULL, 0);
 	INIT_WORK(&vol->cow_work, snapprot_cow_work);

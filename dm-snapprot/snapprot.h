@@ -310,6 +310,7 @@ struct snapprot_batch_entry {
  * @out: and the pages that go there
  * @read: the old data of each step, while it is being read
  * @io: all that is written
+ * @started: when, in ns
  */
 struct snapprot_batch {
 	struct bio_list bios;
@@ -329,6 +330,7 @@ struct snapprot_batch {
 	struct page *out[SNAPPROT_BATCH_PAGES];
 	struct snapprot_io_set *read[SNAPPROT_BATCH_STEPS];
 	struct snapprot_io_set *io;
+	u64 started;			/* writing it, ns */
 	bool durable;			/* once written, without a flush */
 	unsigned int refused;		/* times in a row without space */
 };
@@ -502,6 +504,12 @@ struct snapprot_volume {
 	DECLARE_HASHTABLE(inflight, SNAPPROT_INFLIGHT_BITS); /* cow worker */
 	struct snapprot_batch *filling;
 	struct snapprot_batch *writing;
+
+	wait_queue_head_t gather_wait;
+	unsigned int gather_count;	/* held before the last batch went */
+	/* of the cow worker */
+	u64 commit_ns;			/* what a small batch takes, about */
+	int gather_luck;		/* above 0: waiting has paid off */
 
 	struct list_head views;		/* under lock */
 	struct bio_list view_bios;	/* under lock */
