@@ -39,8 +39,9 @@ static int create_possible(struct snapprot_store *s, u32 id)
 }
 
 /*
- * Writes in flight land, new ones wait; the record makes the epoch move on,
- * and the bits start empty in the same moment.
+ * Writes in flight land and are made durable, for what the snapshot shows must
+ * not go with a crash; new ones wait; the record makes the epoch move on, and the
+ * bits start empty in the same moment.
  *
  * Crash: before the record is durable there is no snapshot; after it, every
  * write that was not yet acknowledged at its instant either landed before, or
@@ -60,6 +61,9 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 	if (!bits)
 		return -ENOMEM;
 	snapprot_cow_freeze(vol);
+	err = snapprot_cow_flush(vol);
+	if (err)
+		goto out;
 	mutex_lock(&s->log);
 	snap.epoch = s->core.epoch + 1;
 	err = snapprot_store_record(s, SNAPPROT_LOG_CREATE, &snap, &bits);
@@ -72,6 +76,7 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 	} else if (err != -ENOSPC && !READ_ONCE(s->failed)) {
 		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
 	}
+out:
 	snapprot_cow_thaw(vol);
 	snapprot_bits_retire(vol, bits);
 	return err == -ENOSPC || !err ? err : -EIO;

@@ -378,6 +378,7 @@ void snapprot_cow_trim(struct work_struct *work);
 void snapprot_cow_freeze(struct snapprot_volume *vol);
 void snapprot_cow_thaw(struct snapprot_volume *vol);
 /* Wait until the worker has nothing that touches the origin. */
+int snapprot_cow_flush(struct snapprot_volume *vol);
 void snapprot_cow_drain(struct snapprot_volume *vol);
 
 /* ---- view.c --------------------------------------------------------------- */

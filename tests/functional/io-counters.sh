@@ -147,5 +147,15 @@ case_lone_synchronous_writes()
 	images_check
 }
 
-run_cases case_first_writes case_second_writes case_writes_without_snapshots \
+# What a snapshot shows must not go with a crash, so the origin is flushed first.
+case_create_flushes_the_origin()
+{
+	sp_up
+	sp_create 1
+	measure sp_create 2
+	expect_eq "flushes of the origin" $((ALL_FLUSHES - STORE_FLUSHES)) 1
+}
+
+run_cases case_create_flushes_the_origin case_first_writes case_second_writes \
+	case_writes_without_snapshots \
 	case_lone_synchronous_writes
