@@ -98,6 +98,7 @@ static int pair_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 	down_write(&vol->store_sem);
 	vol->store = s;
 	vol->attached = true;
+	vol->snap_in_doubt = false;
 	swap(vol->bits, bits);
 	snapprot_volume_count(vol);
 	up_write(&vol->store_sem);
@@ -423,6 +424,7 @@ void snapprot_volume_unclaim(struct snapprot_origin *o)
 		vol->origin = NULL;
 		vol->started = false;
 		vol->running = false;
+		vol->snap_in_doubt = false;
 		vol->protect = false;
 		snapprot_fault_set(vol, SNAPPROT_FAULT_NONE, 0);
 		snapprot_fault_space_back(vol);

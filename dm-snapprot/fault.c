@@ -171,7 +171,7 @@ static struct snapprot_situation situation(struct snapprot_volume *vol)
 	return (struct snapprot_situation) {
 		.state = vol->state,
 		.protect = vol->protect,
-		.snapshots = vol->nr_valid || unknown,
+		.snapshots = vol->nr_valid || unknown || vol->snap_in_doubt,
 		.store_works = store_works(vol),
 		.standing = vol->fault,
 	};

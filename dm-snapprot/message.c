@@ -38,6 +38,13 @@ static int create_possible(struct snapprot_store *s, u32 id)
 	return err;
 }
 
+static void set_doubt(struct snapprot_volume *vol, bool doubt)
+{
+	mutex_lock(&vol->mutex);
+	vol->snap_in_doubt = doubt;
+	mutex_unlock(&vol->mutex);
+}
+
 /*
  * Writes in flight land and are made durable, for what the snapshot shows must
  * not go with a crash; new ones wait; the record makes the epoch move on, and the
@@ -46,6 +53,10 @@ static int create_possible(struct snapprot_store *s, u32 id)
  * Crash: before the record is durable there is no snapshot; after it, every
  * write that was not yet acknowledged at its instant either landed before, or
  * is preserved first.
+ *
+ * A record that failed may be on the disk all the same, and then there is a
+ * snapshot. So no write goes before the fault has been dealt with, which takes
+ * the one in doubt into account.
  */
 static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 		      u32 id)
@@ -64,6 +75,7 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 	err = snapprot_cow_flush(vol);
 	if (err)
 		goto out;
+	set_doubt(vol, true);
 	mutex_lock(&s->log);
 	snap.epoch = s->core.epoch + 1;
 	err = snapprot_store_record(s, SNAPPROT_LOG_CREATE, &snap, &bits);
@@ -73,9 +85,13 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 		snapprot_volume_count(vol);
 		snapprot_volume_set_gate(vol);
 		mutex_unlock(&vol->mutex);
-	} else if (err != -ENOSPC && !READ_ONCE(s->failed)) {
-		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
+	} else if (err != -ENOSPC) {
+		if (!READ_ONCE(s->failed))
+			snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
+		flush_work(&vol->fault_work);
+		goto out;
 	}
+	set_doubt(vol, false);
 out:
 	snapprot_cow_thaw(vol);
 	snapprot_bits_retire(vol, bits);

@@ -152,6 +152,19 @@ case_create_without_room()
 
 # ---- delete_snap -------------------------------------------------------------------
 
+# covers: promises: a snapshot whose record failed counts: it may be in the store
+case_create_fails()
+{
+	layer_new low "$STORE_DISK"
+	STORE=/dev/mapper/low
+	sp_up protect
+	layer_error_writes low
+	expect_error "$EIO" sp_create 1
+	expect_st state blocked
+	expect_st fault store_io
+	expect_error "$EIO" write_at "$ORIGIN_DM" 0 8 2
+}
+
 # covers: messages: delete_snap <id>: removes it and gives its space back
 case_delete()
 {
@@ -632,7 +645,8 @@ case_mode_without_store()
 
 run_cases case_create_live case_create_suspended case_malformed_ids \
 	case_create_taken case_create_without_store case_create_while_blocked \
-	case_create_without_room case_delete case_delete_unknown \
+	case_create_without_room case_create_fails case_delete \
+	case_delete_unknown \
 	case_delete_viewed case_delete_while_blocked case_delete_lost \
 	case_list case_protect case_normal case_normal_with_fault \
 	case_drop_snapshots case_drop_snapshots_without_fault case_clear \
