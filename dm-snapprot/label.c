@@ -141,6 +141,7 @@ int snapprot_label_load(struct snapprot_volume *vol, struct snapprot_origin *o)
 	else
 		memcpy(vol->label, page_address(page), sizeof(*vol->label));
 	put_page(page);
+	vol->label_in_doubt = false;
 	label_place(o, &bdev, &vol->label_sector);
 	snapprot_io_dev_init(&vol->label_dev, &vol->pools, bdev, 0);
 	return 0;
@@ -218,6 +219,8 @@ int snapprot_label_write(struct snapprot_volume *vol, u32 set, u32 clear,
 		DMERR("%s: cannot write the label: %d", vol->name, err);
 	else
 		memcpy(old, l, sizeof(*old));
+	/* The disk may have one or the other. */
+	vol->label_in_doubt = err;
 	kfree(l);
 	return err;
 }

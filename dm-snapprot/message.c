@@ -98,6 +98,21 @@ out:
 	return err == -ENOSPC || !err ? err : -EIO;
 }
 
+/*
+ * Is it on the disk that there may be snapshots, and none of a loss? What a loss
+ * has left on the label would count against the new snapshot as well; the store
+ * knows of that loss, or it would not be attached.
+ */
+static bool label_allows(const struct snapprot_volume *vol)
+{
+	const u32 flags = SNAPPROT_LABEL_SNAPSHOTS | SNAPPROT_LABEL_LOST;
+
+	return !snapprot_label_present(vol) ||
+	       (!vol->label_in_doubt &&
+		(snapprot_label_flags(vol) & flags) ==
+		SNAPPROT_LABEL_SNAPSHOTS);
+}
+
 static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 		      unsigned int maxlen)
 {
@@ -121,9 +136,9 @@ static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 		return room ? -EIO : -ENOSPC;
 	mutex_lock(&vol->mutex);
 	/* The label says "there may be some" before there is one. */
-	if (snapprot_label_present(vol) &&
-	    !(snapprot_label_flags(vol) & SNAPPROT_LABEL_SNAPSHOTS) &&
-	    snapprot_label_write(vol, SNAPPROT_LABEL_SNAPSHOTS, 0,
+	if (!label_allows(vol) &&
+	    snapprot_label_write(vol, SNAPPROT_LABEL_SNAPSHOTS,
+				 SNAPPROT_LABEL_LOST,
 				 snapprot_label_generation(vol), 0))
 		err = -EIO;
 	mutex_unlock(&vol->mutex);

@@ -463,6 +463,7 @@ struct snapprot_volume {
 	bool started;			/* the origin is claimed */
 	bool running;			/* and its I/O may have begun */
 	bool lost_here;			/* lost, and no store knows it yet */
+	bool label_in_doubt;		/* its last write failed */
 	bool snap_in_doubt;		/* a record of one may be in the store */
 	bool attached;			/* store paired with the origin */
 

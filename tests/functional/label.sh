@@ -182,6 +182,20 @@ case_cannot_be_written()
 	expect_eq "protected" "$(label_line PROTECTED "$SPARE")" 1
 }
 
+# covers: label: a write of it failed half way: what that has left does not count
+case_in_doubt()
+{
+	LABEL=/dev/mapper/tiny
+	layer_new tiny "$SPARE" 16
+	sp_up
+	sp_create 1
+	layer_error_range tiny 8 8
+	sp_msg delete_snap 1
+	layer_linear tiny
+	sp_create 2
+	expect_eq "there may be snapshots" "$(label_line SNAPSHOTS "$SPARE")" 1
+}
+
 # covers: promises: before the first unpreserved write the loss is durable on the label; else no write
 case_loss_cannot_be_recorded()
 {
@@ -217,5 +231,5 @@ case_loss_before_write()
 run_cases case_survives_without_store case_outside_the_mapped_range \
 	case_own_device case_own_device_wrong case_either_copy_is_enough \
 	case_both_copies_damaged case_of_another_volume case_of_another_length \
-	case_cannot_be_written case_loss_cannot_be_recorded \
-	case_loss_before_write
+	case_cannot_be_written case_in_doubt \
+	case_loss_cannot_be_recorded case_loss_before_write
