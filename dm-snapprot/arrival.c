@@ -82,6 +82,23 @@ static int pair_store(struct snapprot_store *s, const struct seen *seen,
 				      fault);
 }
 
+/*
+ * The store is one ahead of the label. What was read of it may be in a volatile
+ * cache: were the label to follow it and the power to fail, the store would be
+ * behind, and refused. So it is written again first. Drops the mutex for that.
+ */
+static int pair_ahead(struct snapprot_volume *vol, struct snapprot_store *s)
+{
+	struct snapprot_core *core = &s->core;
+	int err;
+
+	mutex_unlock(&vol->mutex);
+	err = snapprot_store_rewrite(s, core->generation, core->flags,
+				     core->lost_epoch, core->lost_fault);
+	mutex_lock(&vol->mutex);
+	return err ? err : snapprot_label_write(vol, 0, 0, core->generation, 0);
+}
+
 /* The store was moved on; now the label, and the volume. Under mutex. */
 static int pair_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 		       enum snapprot_input input)
@@ -161,7 +178,7 @@ static int pair(struct snapprot_volume *vol, struct snapprot_store *s,
 	}
 	if (!err && snapprot_label_present(vol) &&
 	    s->core.generation != snapprot_label_generation(vol))
-		err = snapprot_label_write(vol, 0, 0, s->core.generation, 0);
+		err = pair_ahead(vol, s);
 	seen = look_at_label(vol);
 	while (!err) {
 		/* Writes have gone past this store: nothing of it is right. */
