@@ -5,6 +5,7 @@
  * and every snapshot must be what it was.
  */
 #include "model.h"
+#include "property.h"
 
 static const u64 sizes[] = {
 	1024, 1024, 1024, 1031, 1500, 2048, 4000, 16383, 16384, 16391, 16392,
@@ -49,11 +50,30 @@ static int grow(struct model *m)
 	return 0;
 }
 
+static const char *what_words(u32 what)
+{
+	static const struct {
+		u32 below;
+		const char *words;
+	} all[] = {
+		{ 45, "write" }, { 52, "create" }, { 56, "delete" },
+		{ 88, "part of a checkpoint" }, { 91, "checkpoint" },
+		{ 93, "superblock" }, { 95, "grow or load" },
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++)
+		if (what < all[i].below)
+			return all[i].words;
+	return "nothing";
+}
+
 static int random_op(struct model *m)
 {
 	u32 what = unit_below(100);
 	int err;
 
+	property_say("%s", what_words(what));
 	if (what < 45) {
 		err = model_write(m, 1 + unit_below(unit_once_in(3) ? 60 : 6));
 		return err == -ENOSPC ? make_room(m) : err;
@@ -116,20 +136,30 @@ static void look_around(struct model *m)
 	m->sim->fuse = fuse;
 }
 
-static void run(u32 ops)
+static void *start(void)
 {
-	struct model *m = random_model();
-	u32 i;
+	return random_model();
+}
 
-	for (i = 0; i < ops; i++) {
-		if (m->sim->fuse < 0 && unit_once_in(25))
-			m->sim->fuse = 1 + unit_below(unit_once_in(2) ? 12 :
-								       150);
-		if (random_op(m) || m->sim->dead)
-			model_reload(m, true);
-		else
-			look_around(m);
+static void op(void *ctx)
+{
+	struct model *m = ctx;
+
+	if (m->sim->fuse < 0 && unit_once_in(25))
+		m->sim->fuse = 1 + unit_below(unit_once_in(2) ? 12 : 150);
+	if (random_op(m) || m->sim->dead) {
+		property_say("crash");
+		property_count(0);
+		model_reload(m, true);
+	} else {
+		look_around(m);
 	}
+}
+
+static void end(void *ctx)
+{
+	struct model *m = ctx;
+
 	m->sim->fuse = -1;
 	if (m->phase != MODEL_IDLE)
 		CHECK_EQ(model_checkpoint(m), 0);
@@ -140,14 +170,13 @@ static void run(u32 ops)
 
 static void crash_anywhere(void)
 {
-	u64 seed = unit_seed_get();
-	u32 rounds = unit_rounds(20);
-	u32 i;
+	static const char * const counts[] = { "crashes", NULL };
+	static const struct property p = {
+		.name = "crash_anywhere",
+		.start = start, .op = op, .end = end, .counts = counts,
+	};
 
-	for (i = 0; i < rounds; i++) {
-		unit_seed(seed + i);
-		run(600);
-	}
+	property_check(&p, unit_rounds(20), 600);
 }
 
 static const struct unit_test tests[] = {

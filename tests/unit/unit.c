@@ -9,12 +9,20 @@
 static jmp_buf back;
 static u64 state;
 static u64 seed_now;
+static int failed_line;
 static u32 rounds;
 
 void unit_seed(u64 seed)
 {
 	seed_now = seed;
 	state = seed * 0x9e3779b97f4a7c15ull + 0x1234567;
+}
+
+void unit_stream(u64 n)
+{
+	unit_seed(seed_now);
+	state += n * 0xd1342543de82ef95ull;
+	state = unit_random();
 }
 
 u64 unit_seed_get(void)
@@ -52,6 +60,7 @@ void unit_fail(const char *file, int line, const char *format, ...)
 	va_end(args);
 	printf(" (seed %llu)\n", (unsigned long long)seed_now);
 	fflush(stdout);
+	failed_line = line;
 	longjmp(back, 1);
 }
 
@@ -79,6 +88,22 @@ static bool run(const struct unit_test *test)
 		return false;
 	test->fn();
 	return true;
+}
+
+bool unit_survives(void (*fn)(void *ctx), void *ctx, int *line)
+{
+	jmp_buf outer;
+	bool good = true;
+
+	memcpy(&outer, &back, sizeof(back));
+	if (setjmp(back))
+		good = false;
+	else
+		fn(ctx);
+	memcpy(&back, &outer, sizeof(back));
+	if (!good)
+		*line = failed_line;
+	return good;
 }
 
 int unit_main(int argc, char **argv, const struct unit_test *tests, u32 count)

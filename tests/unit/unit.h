@@ -48,11 +48,16 @@ void unit_check_equal(long long a, long long b, const char *file, int line,
 #define CHECK_EQ(a, b)	\
 	unit_check_equal(a, b, __FILE__, __LINE__, #a " is not " #b)
 
+/* Does @fn come to its end? If not, @line says where it failed. */
+bool unit_survives(void (*fn)(void *ctx), void *ctx, int *line);
+
 /* How many rounds a property test is to make, if nothing else is said. */
 u32 unit_rounds(u32 usual);
 
 void unit_seed(u64 seed);
 u64 unit_seed_get(void);
+/* Go on with the random numbers of stream @n of the seed that there is. */
+void unit_stream(u64 n);
 u64 unit_random(void);
 /* A number below @n. */
 u64 unit_below(u64 n);
