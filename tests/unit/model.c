@@ -32,9 +32,6 @@ static int model_err(struct model *m, int err)
 
 /* ---- the log ----------------------------------------------------------- */
 
-/* Steps that share a flush. */
-#define MODEL_STEPS	3
-
 /* What is on its way to the disk: headers and old blocks. */
 struct pending {
 	u64 place[SNAPPROT_LOG_ENTRIES + MODEL_STEPS];
@@ -76,8 +73,8 @@ static u32 epoch_wanted(const struct model *m)
 }
 
 /* Make a step of @count blocks and add it to what is on its way. */
-static int make_step(struct model *m, void *header, u8 *data,
-		     const u32 *index, u32 count, struct pending *p)
+static int make_step(struct model *m, void *header, const u64 *block,
+		     const u8 *data, u32 count, struct pending *p)
 {
 	struct snapprot_entry e[SNAPPROT_LOG_ENTRIES];
 	u64 places[SNAPPROT_LOG_ENTRIES];
@@ -88,8 +85,7 @@ static int make_step(struct model *m, void *header, u8 *data,
 	if (err)
 		return err;
 	for (i = 0; i < count; i++, data += SNAPPROT_BLOCK_SIZE) {
-		model_fill(data, index[i], m->origin[index[i]]);
-		e[i].block = model_block(m, index[i]);
+		e[i].block = block[i];
 		e[i].place = places[i];
 		e[i].epoch = m->core.epoch;
 		e[i].crc = snapprot_data_crc(data);
@@ -100,11 +96,10 @@ static int make_step(struct model *m, void *header, u8 *data,
 	return 0;
 }
 
-static int preserve(struct model *m, const u32 *index, u32 count)
+int model_preserve(struct model *m, const u64 *block, const u8 *data, u32 count)
 {
 	static u8 header[MODEL_STEPS][SNAPPROT_BLOCK_SIZE];
 	static struct pending p;
-	u8 *data = malloc(count * SNAPPROT_BLOCK_SIZE);
 	u32 steps = 0, done = 0, i;
 	int err;
 
@@ -114,9 +109,8 @@ static int preserve(struct model *m, const u32 *index, u32 count)
 
 		if (steps < MODEL_STEPS - 1 && n > 1 && unit_once_in(2))
 			n = 1 + unit_below(n - 1);
-		err = make_step(m, header[steps],
-				data + done * SNAPPROT_BLOCK_SIZE,
-				index + done, n, &p);
+		err = make_step(m, header[steps], block + done,
+				data + done * SNAPPROT_BLOCK_SIZE, n, &p);
 		if (!err && (steps || n < count))
 			err = snapprot_log_advance(&m->core, header[steps]);
 		done += n;
@@ -126,8 +120,24 @@ static int preserve(struct model *m, const u32 *index, u32 count)
 		err = pending_write(m, &p);
 	for (i = 0; !err && i < steps; i++)
 		err = snapprot_log_commit(&m->core, header[i]);
-	free(data);
 	return model_err(m, err);
+}
+
+static int preserve(struct model *m, const u32 *index, u32 count)
+{
+	u8 *data = malloc(count * SNAPPROT_BLOCK_SIZE);
+	u64 block[SNAPPROT_LOG_ENTRIES];
+	u32 i;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		block[i] = model_block(m, index[i]);
+		model_fill(data + i * SNAPPROT_BLOCK_SIZE, index[i],
+			   m->origin[index[i]]);
+	}
+	err = model_preserve(m, block, data, count);
+	free(data);
+	return err;
 }
 
 /* Find the blocks of a write that are to be preserved. */
@@ -185,13 +195,14 @@ int model_write(struct model *m, u32 count)
  * Write a record. It may be refused for want of space, but never after a
  * checkpoint.
  */
-static int record(struct model *m, enum snapprot_log_type type,
-		  const struct snapprot_snap *snap)
+int model_record(struct model *m, enum snapprot_log_type type,
+		 const struct snapprot_snap *snap)
 {
 	static u8 header[SNAPPROT_BLOCK_SIZE];
-	struct pending p = { .count = 0 };
+	static struct pending p;
 	int err;
 
+	p.count = 0;
 	err = snapprot_log_reserve(&m->core, 0, NULL);
 	if (err == -ENOSPC) {
 		err = model_checkpoint(m);
@@ -237,7 +248,7 @@ int model_create(struct model *m)
 	m->creating.epoch = snap.epoch;
 	m->creating.content = malloc(size);
 	memcpy(m->creating.content, m->origin, size);
-	err = record(m, SNAPPROT_LOG_CREATE, &snap);
+	err = model_record(m, SNAPPROT_LOG_CREATE, &snap);
 	if (err)
 		return err;
 	snap_add(m, &m->creating);
@@ -255,7 +266,7 @@ int model_delete(struct model *m, u32 nr)
 	CHECK(found);
 	snap = *found;
 	m->deleting = snap.id;
-	err = record(m, SNAPPROT_LOG_DELETE, &snap);
+	err = model_record(m, SNAPPROT_LOG_DELETE, &snap);
 	if (err)
 		return err;
 	CHECK(!snapprot_snap_find(&m->core, snap.id));

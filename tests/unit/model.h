@@ -51,6 +51,16 @@ struct model {
 struct model *model_new(u64 blocks, u32 nr_blocks, u64 stride);
 void model_free(struct model *m);
 
+/*
+ * What is below the operations: old data to the log in steps that share a flush,
+ * at most SNAPPROT_LOG_ENTRIES blocks for which there is room; and a record.
+ */
+#define MODEL_STEPS	3
+int model_preserve(struct model *m, const u64 *block, const u8 *data,
+		   u32 count);
+int model_record(struct model *m, enum snapprot_log_type type,
+		 const struct snapprot_snap *snap);
+
 /* Each returns 0, -EIO when the device has died, or -ENOSPC. */
 int model_write(struct model *m, u32 count);
 int model_create(struct model *m);
