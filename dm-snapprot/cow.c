@@ -595,7 +595,6 @@ void snapprot_cow_thaw(struct snapprot_volume *vol)
 	snapprot_cow_kick(vol);
 }
 
-/* Make durable what has been written to the origin. */
 int snapprot_cow_flush(struct snapprot_volume *vol)
 {
 	struct snapprot_io_set *set = snapprot_io_set_new(&vol->origin_dev);

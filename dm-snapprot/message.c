@@ -73,8 +73,11 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 		return -ENOMEM;
 	snapprot_cow_freeze(vol);
 	err = snapprot_cow_flush(vol);
-	if (err)
+	if (err) {
+		DMERR("%s: no snapshot, the origin cannot be flushed: %d",
+		      vol->name, err);
 		goto out;
+	}
 	set_doubt(vol, true);
 	mutex_lock(&s->log);
 	snap.epoch = s->core.epoch + 1;

@@ -377,8 +377,9 @@ void snapprot_cow_trim(struct work_struct *work);
 /* No write is in flight, and none starts, until thaw. */
 void snapprot_cow_freeze(struct snapprot_volume *vol);
 void snapprot_cow_thaw(struct snapprot_volume *vol);
-/* Wait until the worker has nothing that touches the origin. */
+/* Make durable what has been written to the origin; no write is in flight. */
 int snapprot_cow_flush(struct snapprot_volume *vol);
+/* Wait until the worker has nothing that touches the origin. */
 void snapprot_cow_drain(struct snapprot_volume *vol);
 
 /* ---- view.c --------------------------------------------------------------- */
