@@ -4,6 +4,10 @@
  * moves on. In small steps, so that writers and readers get at the core in
  * between; what a crash finds is the old superblock and the whole log, or the
  * new one.
+ *
+ * Behind a deleted snapshot a sweep goes through the index, a piece with each
+ * checkpoint. Nobody waits for it but whoever needs its space, so beside writers
+ * it rests for most of the time.
  */
 #include <linux/sched/mm.h>
 
@@ -11,10 +15,12 @@
 
 #define STEP_ENTRIES	64u
 #define SWEEP_ENTRIES	2048u
+/* Beside writers: rests for so many times as long as it has worked. */
+#define SWEEP_REST	9
 
 void snapprot_ckpt_queue(struct snapprot_store *s)
 {
-	queue_work(s->vol->ckpt_wq, &s->ckpt_work);
+	mod_delayed_work(s->vol->ckpt_wq, &s->ckpt_work, 0);
 }
 
 static int insert_all(struct snapprot_store *s)
@@ -50,7 +56,7 @@ static int sweep_some(struct snapprot_store *s)
 	return more;
 }
 
-static int ckpt_locked(struct snapprot_store *s)
+static int ckpt_locked(struct snapprot_store *s, bool sweep)
 {
 	int err, more = 0;
 
@@ -67,7 +73,7 @@ static int ckpt_locked(struct snapprot_store *s)
 	snapprot_ckpt_order(&s->core);
 	err = insert_all(s);
 	if (!err && (s->core.flags & SNAPPROT_SUPER_SWEEP)) {
-		more = sweep_some(s);
+		more = sweep ? sweep_some(s) : 1;
 		err = more < 0 ? more : 0;
 	}
 	if (err)
@@ -87,8 +93,20 @@ static int ckpt_locked(struct snapprot_store *s)
 	return err ? err : more;
 }
 
+static int ckpt_run(struct snapprot_store *s, bool sweep)
+{
+	int err;
+
+	mutex_lock(&s->ckpt);
+	err = READ_ONCE(s->failed) ? -EIO : ckpt_locked(s, sweep);
+	if (err < 0 && !READ_ONCE(s->failed))
+		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
+	mutex_unlock(&s->ckpt);
+	return err;
+}
+
 /**
- * snapprot_ckpt_run() - one checkpoint
+ * snapprot_ckpt_run() - one checkpoint, with a piece of the sweep
  * @s: the store
  *
  * Context: sleeps; store_sem held for reading, or the store is the caller's
@@ -97,14 +115,7 @@ static int ckpt_locked(struct snapprot_store *s)
  */
 int snapprot_ckpt_run(struct snapprot_store *s)
 {
-	int err;
-
-	mutex_lock(&s->ckpt);
-	err = READ_ONCE(s->failed) ? -EIO : ckpt_locked(s);
-	if (err < 0 && !READ_ONCE(s->failed))
-		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
-	mutex_unlock(&s->ckpt);
-	return err;
+	return ckpt_run(s, true);
 }
 
 /**
@@ -139,9 +150,37 @@ int snapprot_ckpt_make_room(struct snapprot_store *s)
 	}
 }
 
+/*
+ * A checkpoint on nobody's behalf, with a piece of the sweep if it has rested.
+ * Return: as snapprot_ckpt_run().
+ */
+static int ckpt_background(struct snapprot_store *s)
+{
+	u64 batches = READ_ONCE(s->vol->nr_batches);
+	bool sweep = time_after_eq(jiffies, s->sweep_at);
+	unsigned long from = jiffies;
+	int more;
+
+	more = ckpt_run(s, sweep);
+	if (sweep) {
+		s->sweep_at = jiffies;
+		if (batches != READ_ONCE(s->vol->nr_batches))
+			s->sweep_at += (jiffies - from + 1) * SWEEP_REST;
+	}
+	return more;
+}
+
+static unsigned long sweep_delay(const struct snapprot_store *s)
+{
+	unsigned long now = jiffies;
+
+	return time_after(s->sweep_at, now) ? s->sweep_at - now : 0;
+}
+
 void snapprot_ckpt_work(struct work_struct *work)
 {
-	struct snapprot_store *s = container_of(work, struct snapprot_store,
+	struct snapprot_store *s = container_of(to_delayed_work(work),
+						struct snapprot_store,
 						ckpt_work);
 	struct snapprot_volume *vol = s->vol;
 	unsigned int noio = memalloc_noio_save();
@@ -153,7 +192,7 @@ void snapprot_ckpt_work(struct work_struct *work)
 	 */
 	if (down_read_trylock(&vol->store_sem)) {
 		if (vol->store == s && snapprot_store_usable(s))
-			more = snapprot_ckpt_run(s);
+			more = ckpt_background(s);
 		up_read(&vol->store_sem);
 		snapprot_cow_kick(vol);
 	} else if (!READ_ONCE(s->failed) && !READ_ONCE(s->suspended)) {
@@ -161,5 +200,5 @@ void snapprot_ckpt_work(struct work_struct *work)
 	}
 	memalloc_noio_restore(noio);
 	if (more > 0)
-		queue_work(vol->ckpt_wq, &s->ckpt_work);
+		queue_delayed_work(vol->ckpt_wq, &s->ckpt_work, sweep_delay(s));
 }

@@ -312,6 +312,7 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 	}
 	if (!err)
 		err = snapprot_batch_commit(vol, s, b);
+	WRITE_ONCE(vol->nr_batches, vol->nr_batches + 1);
 	if (err)
 		snapprot_store_broken(s, err, SNAPPROT_FAULT_COW_WRITE);
 	full = snapprot_log_full(&s->core);

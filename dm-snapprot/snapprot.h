@@ -205,7 +205,8 @@ struct snapprot_store {
 	u64 total;
 	bool protected;
 
-	struct work_struct ckpt_work;
+	struct delayed_work ckpt_work;
+	unsigned long sweep_at;		/* jiffies; of ckpt_work */
 	struct work_struct low_work;
 
 	/* reads on behalf of views, which nobody waits for */
@@ -512,6 +513,7 @@ struct snapprot_volume {
 	wait_queue_head_t gather_wait;
 	unsigned int gather_count;	/* held before the last batch went */
 	/* of the cow worker */
+	u64 nr_batches;			/* that were committed; others look */
 	u64 commit_ns;			/* what a small batch takes, about */
 	int gather_luck;		/* above 0: waiting has paid off */
 

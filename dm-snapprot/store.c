@@ -101,7 +101,8 @@ static struct snapprot_store *store_alloc(struct snapprot_volume *vol)
 	mutex_init(&s->ckpt);
 	mutex_init(&s->log);
 	mutex_init(&s->lock);
-	INIT_WORK(&s->ckpt_work, snapprot_ckpt_work);
+	INIT_DELAYED_WORK(&s->ckpt_work, snapprot_ckpt_work);
+	s->sweep_at = jiffies;
 	INIT_WORK(&s->low_work, low_work);
 	INIT_DELAYED_WORK(&s->view_watch, snapprot_view_watch);
 	return s;
@@ -148,7 +149,7 @@ snapprot_store_open(struct snapprot_volume *vol, struct block_device *bdev,
 void snapprot_store_close(struct snapprot_store *s)
 {
 	WRITE_ONCE(s->failed, true);
-	cancel_work_sync(&s->ckpt_work);
+	cancel_delayed_work_sync(&s->ckpt_work);
 	cancel_work_sync(&s->low_work);
 	snapprot_io_dev_drain(&s->dev);
 	cancel_delayed_work_sync(&s->view_watch);
