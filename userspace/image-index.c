@@ -261,10 +261,15 @@ static int note_leaf(struct search *s, u64 block,
 	return 0;
 }
 
+/*
+ * One that vouches for the step that is missing. Any other is of the same group,
+ * and a crash leaves that as well.
+ */
 static void note_log(struct search *s, u64 block,
 		     const struct snapprot_disk_log *l)
 {
-	if (!s->beyond && le64_to_cpu(l->h.seq) >= s->img->log_seq &&
+	if (!s->beyond && le64_to_cpu(l->h.seq) > s->img->log_seq &&
+	    le64_to_cpu(l->durable_seq) >= s->img->log_seq &&
 	    image_ours(s->img, &l->h) &&
 	    !snapprot_block_verify(l, SNAPPROT_MAGIC_LOG, block))
 		s->beyond = block;

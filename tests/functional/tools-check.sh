@@ -154,6 +154,24 @@ case_last_step()
 	expect_eq verdict "$OUT" "s: sound"
 }
 
+# Two steps that one flush was to make durable, and the first of them is missing:
+# the second does not say that the first was durable, so a crash did that.
+case_last_group()
+{
+	local first last before
+
+	new_dir
+	content
+	last=$(last_log)
+	first=$(blocks log | tail -n 2 | head -n 1)
+	before=$(od -A n -t u8 -j $((first * 4096 + 16)) -N 8 s)
+	flip "$first" 100
+	damaged "behind the log's end"
+	poke "$last" 56 "$(le64 $((before - 1)))"
+	unchanged tool 0 check s
+	expect_match note "$OUT" "note: block $first: step of the log"
+}
+
 case_crash_leftovers()
 {
 	new_dir
@@ -346,6 +364,7 @@ case_dump_of_damage()
 
 run_cases case_sound_stores case_json case_superblocks case_nodes \
 	case_directory_and_tables case_old_data case_log case_last_step \
-	case_crash_leftovers case_rules case_two_old_blocks_at_one_place \
-	case_truncated case_cannot_tell case_wrong_block_size \
+	case_last_group case_crash_leftovers case_rules \
+	case_two_old_blocks_at_one_place case_truncated case_cannot_tell \
+	case_wrong_block_size \
 	case_dump_fields case_dump_diffs_well case_dump_of_damage
