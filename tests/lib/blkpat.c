@@ -14,12 +14,16 @@
  *   blkpat [options] cmp DEV FILE               same contents?
  *   blkpat [options] copy DEV FILE              make FILE's contents the same
  *   blkpat zero DEV...                          zero all of each
+ *   blkpat patch FILE CHANGES                   CHANGES are blocks of 4 KiB, each
+ *                                               with its number (64 bits) before
+ *   blkpat mark DEV WORDS                       a block with WORDS
  *
- *   -s SECTORS   start there (fill, verify, write, sum, cmp, copy)
+ *   -s SECTORS   start there (fill, verify, write, sum, cmp, copy, mark)
  *   -l SECTORS   so many of them; otherwise up to the end of DEV
  *   -a BYTES     write: places and sizes are multiples of this (the device's
  *                logical block size unless given)
  *   -f N         write: fsync after each N writes
+ *   -u           write: and none at the end
  *   -b           buffered, not O_DIRECT
  *
  * DEV is opened with O_DIRECT (where it can be), FILE and SHADOW are not. Exit
@@ -38,6 +42,8 @@
 #include <linux/fs.h>
 #include <linux/types.h>
 
+#include "blkpat.h"
+
 typedef __u32 u32;
 typedef __u64 u64;
 
@@ -53,6 +59,7 @@ static struct {
 	u64 length;		/* bytes, 0: to the end */
 	u32 align;
 	u32 fsync_every;
+	bool unflushed;
 	bool buffered;
 } opt;
 
@@ -71,18 +78,9 @@ static void complain(const struct file *f, const char *what, u64 offset)
 
 /* ---- pseudo-random numbers ------------------------------------------------ */
 
-/* splitmix64: any seed will do, and the n-th number needs no state. */
-static u64 mix(u64 x)
-{
-	x += 0x9e3779b97f4a7c15ull;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
 static u64 next_random(u64 *state)
 {
-	return *state = mix(*state);
+	return *state = blkpat_mix(*state);
 }
 
 /*
@@ -95,7 +93,7 @@ static void pattern(void *buf, u32 bytes, u64 seed, u64 offset)
 	u32 i;
 
 	for (i = 0; i < bytes / 8; i++)
-		word[i] = mix(seed * 0xd6e8feb86659fd93ull + offset / 8 + i);
+		word[i] = blkpat_mix(seed * 0xd6e8feb86659fd93ull + offset / 8 + i);
 }
 
 /* ---- files ---------------------------------------------------------------- */
@@ -313,8 +311,8 @@ static int do_copy(struct file *f, struct file *other)
 static int do_sum(struct file *f)
 {
 	u64 at, end, sum = 0;
-	u64 *buf = buffer(CHUNK);
-	u32 n, i;
+	void *buf = buffer(CHUNK);
+	u32 n;
 
 	if (range(f, &at, &end))
 		return EXIT_USAGE;
@@ -322,8 +320,7 @@ static int do_sum(struct file *f)
 		n = chunk(at, end);
 		if (read_all(f, buf, n, at))
 			return EXIT_IO;
-		for (i = 0; i < n / 8; i++)
-			sum = mix(sum ^ buf[i]);
+		sum = blkpat_sum(sum, buf, n);
 	}
 	printf("%016jx\n", (uintmax_t)sum);
 	return EXIT_DONE;
@@ -350,11 +347,36 @@ static int do_zero(int argc, char **argv)
 	return EXIT_DONE;
 }
 
+static int do_patch(struct file *f, struct file *changes)
+{
+	const u32 bytes = sizeof(u64) + REPORT_BLOCK;
+	char *block = (char *)buffer(2 * REPORT_BLOCK) + REPORT_BLOCK;
+	u64 *number = (u64 *)block - 1;
+	u64 at;
+
+	for (at = 0; at < changes->size; at += bytes) {
+		if (read_all(changes, number, bytes, at) ||
+		    write_all(f, block, REPORT_BLOCK, *number * REPORT_BLOCK))
+			return EXIT_IO;
+	}
+	return EXIT_DONE;
+}
+
+/* Nothing is flushed: that would be another thing to be seen in a log. */
+static int do_mark(struct file *f, const char *words)
+{
+	char *buf = buffer(REPORT_BLOCK);
+
+	memset(buf, 0, REPORT_BLOCK);
+	snprintf(buf, REPORT_BLOCK, "%s%s\n", BLKPAT_MARK, words);
+	return write_all(f, buf, REPORT_BLOCK, opt.start) ? EXIT_IO : EXIT_DONE;
+}
+
 static int do_write(struct file *f, u64 seed, u32 count,
 		    u32 max, struct file *shadow)
 {
 	u32 align = opt.align ? opt.align : f->block;
-	u64 state = mix(seed);
+	u64 state = blkpat_mix(seed);
 	u64 start, end, at, units;
 	void *buf = buffer(MAX_WRITE);
 	u32 i, n;
@@ -380,17 +402,18 @@ static int do_write(struct file *f, u64 seed, u32 count,
 		    sync_file(f))
 			return EXIT_IO;
 	}
-	return sync_file(f) ? EXIT_IO : EXIT_DONE;
+	return !opt.unflushed && sync_file(f) ? EXIT_IO : EXIT_DONE;
 }
 
 /* ---- arguments ------------------------------------------------------------ */
 
 static int print_usage(void)
 {
-	fputs("usage: blkpat [-s SECTORS] [-l SECTORS] [-a BYTES] [-f N] [-b] OP\n"
+	fputs("usage: blkpat [-s SECTORS] [-l SECTORS] [-a BYTES] [-f N] [-u] [-b] OP\n"
 	      "  fill DEV SEED | verify DEV SEED | sum DEV\n"
 	      "  write DEV SEED COUNT MAXSIZE [SHADOW]\n"
-	      "  cmp DEV FILE | copy DEV FILE | zero DEV...\n", stderr);
+	      "  cmp DEV FILE | copy DEV FILE | zero DEV... |\n"
+	      "  patch FILE CHANGES | mark DEV WORDS\n", stderr);
 	return EXIT_USAGE;
 }
 
@@ -422,7 +445,7 @@ static int parse_options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "+s:l:a:f:b")) != -1) {
+	while ((c = getopt(argc, argv, "+s:l:a:f:ub")) != -1) {
 		switch (c) {
 		case 's':
 			opt.start = to_number(optarg) * SECTOR;
@@ -437,6 +460,9 @@ static int parse_options(int argc, char **argv)
 			break;
 		case 'f':
 			opt.fsync_every = to_number(optarg);
+			break;
+		case 'u':
+			opt.unflushed = true;
 			break;
 		case 'b':
 			opt.buffered = true;
@@ -461,7 +487,8 @@ static int run_write(struct file *f, int argc, char **argv)
 static int run(int argc, char **argv)
 {
 	const char *op = argv[0];
-	bool writes = !strcmp(op, "fill") || !strcmp(op, "write");
+	bool writes = !strcmp(op, "fill") || !strcmp(op, "write") ||
+		      !strcmp(op, "patch") || !strcmp(op, "mark");
 	struct file f, other;
 
 	if (!strcmp(op, "zero"))
@@ -482,6 +509,11 @@ static int run(int argc, char **argv)
 	if (!strcmp(op, "copy") && argc == 3)
 		return open_file(&other, argv[2], O_RDWR | O_CREAT, false) ?
 		       EXIT_IO : do_copy(&f, &other);
+	if (!strcmp(op, "patch") && argc == 3)
+		return open_file(&other, argv[2], O_RDONLY, false) ?
+		       EXIT_IO : do_patch(&f, &other);
+	if (!strcmp(op, "mark") && argc == 3)
+		return do_mark(&f, argv[2]);
 	return print_usage();
 }
 

@@ -144,14 +144,15 @@ header_or()
 # same may share a guest.
 machine_of()
 {
-	local boots private=
+	local boots log private=
 
 	boots=$(header_or "$1" boots 1)
-	[ "$boots" = 1 ] || private=$1
-	printf '%s|%s|%s|%s|%s|%s\n' \
+	log=$(header_or "$1" log-writes no)
+	[ "$boots$log" = 1no ] || private=$1
+	printf '%s|%s|%s|%s|%s|%s|%s\n' \
 		"$(header_or "$1" disks '256M 256M 256M')" \
 		"$(header_or "$1" memory 1G)" "$(header_or "$1" cpus "${SNAPPROT_CPUS:-1}")" \
-		"$(header_or "$1" cache unsafe)" \
+		"$(header_or "$1" cache unsafe)" "$log" \
 		"$(header_or "$1" cmdline '')" "$private"
 }
 

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The recovery from states that a crash could have left, recorded itself, with what
+# a volume does next.
+# disks: 96M
+# memory: 2G
+# cpus: 2
+# timeout: 200
+# log-writes: yes
+
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "$0")/../../lib/common.sh"
+# shellcheck source=tests/lib/crash.sh
+. "$TOP/tests/lib/crash.sh"
+
+case_recoveries()
+{
+	local want n=0
+
+	for want in "$STATES"/*.want; do
+		n=$((n + 1))
+		state_next "$want"
+		state_put
+		logged_begin "again-$n-$STATE_NAME"
+		asked arrive -- state_up "$n"
+		state_check
+		change "$n" 6 16K -u
+		take 5000
+		change "1$n" 6 16K
+		[ $((n % 3)) != 0 ] || checkpoint
+		state_check_old
+		logged_end
+		dm_down
+	done
+	[ "$n" -gt 1 ] || fail "no states"
+	echo "# $n recoveries recorded"
+}
+
+# The new snapshot is none of those that are expected.
+state_check_old()
+{
+	drop 5000
+	state_check
+}
+
+run_cases case_recoveries
