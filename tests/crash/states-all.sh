@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The same as states.sh with all workloads, longer ones, at least 100,000 states,
-# 500 of them opened by the module, and crashes while a crash is being recovered from.
+# 500 of them (CRASH_STATES of each workload) opened by the module, and crashes while
+# a crash is being recovered from.
 # suite: full
 # host: yes
-# timeout: 1800
+# timeout: 3600
 # covers: promises: never wrong, after any crash
 
 # shellcheck source=tests/lib/common.sh
@@ -34,13 +35,13 @@ case_ignored_flushes_are_found()
 
 case_the_module_agrees()
 {
-	export_states states 2000 46
+	export_states states 400 "${CRASH_STATES:-46}"
 	SNAPPROT_GUEST_ENV="STATES=$WORK/states" guest replay
 }
 
 case_crashes_while_recovering()
 {
-	export_states crashed 1500 4
+	export_states crashed 300 4
 	SNAPPROT_GUEST_ENV="STATES=$WORK/crashed" guest recover
 	explore_log recover -n 500
 	expect_explored 10000

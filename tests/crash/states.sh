@@ -34,7 +34,7 @@ case_ignored_flushes_are_found()
 
 case_the_module_agrees()
 {
-	export_states states 400 4
+	export_states states 60 4
 	SNAPPROT_GUEST_ENV="STATES=$WORK/states" guest replay
 }
 

@@ -181,7 +181,7 @@ state_check()
 
 	expect_eq "$STATE_NAME: mode" "$(st mode)" "$STATE_MODE"
 	expect_eq "$STATE_NAME: snapshots" \
-		"$(sp_list | awk '{ print $1, $2 }')" \
+		"$(sp_list | awk 'NF { print $1, $2 }')" \
 		"$(awk 'NF { print $1, $2 == "lost" ? "lost" : "valid" }' \
 			<<< "$STATE_SNAPS")"
 	while read -r id sum; do
@@ -194,4 +194,10 @@ state_check()
 		sp_remove "snap$id"
 		expect_eq "$STATE_NAME: snapshot $id" "$got" "$sum"
 	done <<< "$STATE_SNAPS"
+}
+
+# Is there room for some writes more, and for what a checkpoint may need?
+state_has_room()
+{
+	[ $(($(st used) * 10)) -lt $(($(st total) * 7)) ]
 }

@@ -6,7 +6,7 @@
 # STATES, of the environment, is where they are.
 # disks: 96M
 # memory: 2G
-# timeout: 400
+# timeout: 900
 
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "$0")/../../lib/common.sh"
@@ -23,7 +23,7 @@ case_states()
 		state_put
 		state_up "$n"
 		state_check
-		if [ $((n % 4)) = 0 ]; then
+		if [ $((n % 4)) = 0 ] && state_has_room; then
 			change "$n" 12 16K
 			state_check
 		fi
