@@ -44,10 +44,10 @@ explore_log()
 
 	shift
 	"$EXPLORE" "$@" "$WORK/$name.writes" > "$WORK/explore.out" || {
-		sed 's/^/# /' "$WORK/explore.out" >&2
+		sed 's/^\(# \)*/# /' "$WORK/explore.out" >&2
 		fail "a crash may leave a state that is wrong"
 	}
-	sed 's/^/# /' "$WORK/explore.out"
+	sed 's/^\(# \)*/# /' "$WORK/explore.out"
 }
 
 # states_of <directory> <workload's states> <of which for the module>
