@@ -121,6 +121,11 @@ static void ignore_log(int level, const char *file, int line, int err,
 	(void)fmt;
 }
 
+void device_mapper_quiet(void)
+{
+	dm_log_with_errno_init(ignore_log);
+}
+
 /* Name a holder; one of device-mapper by the name its user knows. */
 static void name_holder(const char *sysname, char *who, size_t len)
 {
@@ -135,7 +140,7 @@ static void name_holder(const char *sysname, char *who, size_t len)
 	f = fopen(path, "re");
 	if (!f)
 		return;
-	dm_log_with_errno_init(ignore_log);
+	device_mapper_quiet();
 	if (fscanf(f, "%u:%u", &maj, &min) == 2 &&
 	    dm_device_get_name(maj, min, 0, name, sizeof(name)))
 		snprintf(who, len, "is held by device-mapper's %s", name);
@@ -204,6 +209,13 @@ static bool find_user(const struct device *dev, char *who, size_t len)
 {
 	return used_by_mount(dev, who, len) || used_by_swap(dev, who, len) ||
 	       used_by_holder(dev, who, len) || used_by_loop(dev, who, len);
+}
+
+bool device_user(dev_t number, char *who, size_t len)
+{
+	struct device dev = { .block = true, .dev = number };
+
+	return find_user(&dev, who, len);
 }
 
 /* ---- open and close --------------------------------------------------- */

@@ -49,6 +49,12 @@ struct device {
 int device_open(struct device *dev, const char *path, unsigned int flags);
 void device_close(struct device *dev);
 
+/* One line a failure: libdevmapper's own are not wanted. */
+void device_mapper_quiet(void);
+
+/* Who uses a block device, as "is mounted on /srv"; false if nobody is known. */
+bool device_user(dev_t number, char *who, size_t len);
+
 /* The same device, by whatever path. */
 bool device_same(const struct device *a, const struct device *b);
 

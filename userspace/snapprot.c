@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * snapprot - make, look at, check and mend what dm-snapprot keeps on disk
+ * snapprot - make, look at, check and mend what dm-snapprot keeps on disk, and
+ * look after volumes that are loaded
  *
  * The subcommands are in cmd-*.c, one file each.
  */
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +18,13 @@ static const struct command * const commands[] = {
 	&command_check,
 	&command_dump,
 	&command_repair,
+	&command_list,
+	&command_status,
+	&command_snapshot,
+	&command_delete,
+	&command_protect,
+	&command_normal,
+	&command_clear,
 };
 
 static const struct command *find_command(const char *name)
@@ -34,9 +43,9 @@ static void print_overview(void)
 
 	puts("usage: snapprot COMMAND [ARGUMENT...]\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  snapprot %-7s %s\n      %s\n", commands[i]->name,
+		printf("  snapprot %-10s %s\n      %s\n", commands[i]->name,
 		       commands[i]->args, commands[i]->what);
-	puts("  snapprot help    [COMMAND]\n"
+	puts("  snapprot help       [COMMAND]\n"
 	     "  snapprot --version\n\n"
 	     "Exit codes: 0 done, 1 failed, 2 wrong usage, 4 wrong device, 5 busy;\n"
 	     "of check: 0 sound, 1 damaged, 2 cannot tell.");
@@ -71,6 +80,8 @@ int main(int argc, char **argv)
 {
 	const struct command *cmd;
 
+	/* For the width of names in tables; numbers stay as they are. */
+	setlocale(LC_CTYPE, "");
 	if (argc < 2)
 		return complain_usage("a command is missing");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||

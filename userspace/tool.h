@@ -52,6 +52,13 @@ extern const struct command command_probe;
 extern const struct command command_check;
 extern const struct command command_dump;
 extern const struct command command_repair;
+extern const struct command command_list;
+extern const struct command command_status;
+extern const struct command command_snapshot;
+extern const struct command command_delete;
+extern const struct command command_protect;
+extern const struct command command_normal;
+extern const struct command command_clear;
 
 /* ---- output.c --------------------------------------------------------- */
 

@@ -262,6 +262,31 @@ expect_exit()
 		fail "$*: exit code $got, expected $want; said '$OUTPUT'"
 }
 
+# ---- the tool ----------------------------------------------------------------------
+
+# tool <exit code> <argument>...: run snapprot. OUT and ERR are what it printed.
+# Whatever fails says so in exactly one line, and nothing else says anything.
+tool()
+{
+	local want=$1 got=0 lines
+
+	shift
+	timeout 60 "$SNAPPROT" "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" || got=$?
+	# shellcheck disable=SC2034 # for the tests that source this
+	OUT=$(cat "$TMPDIR/out")
+	ERR=$(cat "$TMPDIR/err")
+	[ "$got" = "$want" ] ||
+		fail "snapprot $*: exit code $got, expected $want; '$ERR'"
+	lines=$(wc -l < "$TMPDIR/err")
+	if [ "$want" = 0 ]; then
+		[ "$lines" = 0 ] || fail "snapprot $*: said '$ERR'"
+	else
+		[ "$lines" = 1 ] || fail "snapprot $*: $lines lines: '$ERR'"
+		[[ $ERR = "snapprot"*": "* ]] ||
+			fail "snapprot $*: does not say who: '$ERR'"
+	fi
+}
+
 # ---- waiting -----------------------------------------------------------------------
 
 # Nothing sleeps and hopes: this is the pause between two looks. It reads from a

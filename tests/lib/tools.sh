@@ -36,28 +36,6 @@ new_dir()
 	cd "$dir" || exit 1
 }
 
-# tool <exit code> <argument>...: run snapprot. OUT and ERR are what it printed.
-# Whatever fails says so in exactly one line, and nothing else says anything.
-tool()
-{
-	local want=$1 got=0 lines
-
-	shift
-	timeout 60 "$SNAPPROT" "$@" > "$WORK/out" 2> "$WORK/err" || got=$?
-	OUT=$(cat "$WORK/out")
-	ERR=$(cat "$WORK/err")
-	[ "$got" = "$want" ] ||
-		fail "snapprot $*: exit code $got, expected $want; '$ERR'"
-	lines=$(wc -l < "$WORK/err")
-	if [ "$want" = 0 ]; then
-		[ "$lines" = 0 ] || fail "snapprot $*: said '$ERR'"
-	else
-		[ "$lines" = 1 ] || fail "snapprot $*: $lines lines: '$ERR'"
-		[[ $ERR = "snapprot"*": "* ]] ||
-			fail "snapprot $*: does not say who: '$ERR'"
-	fi
-}
-
 # value <key>: of KEY=VALUE lines in OUT
 value()
 {
