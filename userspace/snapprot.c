@@ -25,6 +25,9 @@ static const struct command * const commands[] = {
 	&command_protect,
 	&command_normal,
 	&command_clear,
+	&command_activate,
+	&command_deactivate,
+	&command_grow,
 };
 
 static const struct command *find_command(const char *name)

@@ -59,6 +59,9 @@ extern const struct command command_delete;
 extern const struct command command_protect;
 extern const struct command command_normal;
 extern const struct command command_clear;
+extern const struct command command_activate;
+extern const struct command command_deactivate;
+extern const struct command command_grow;
 
 /* ---- output.c --------------------------------------------------------- */
 
