@@ -470,6 +470,21 @@ int mapper_message(const char *name, const char *message, char **answer)
 	return err;
 }
 
+int mapper_path(const char *name, char *path, size_t len)
+{
+	struct dm_task *task = new_task(DM_DEVICE_INFO, name);
+	char *mangled = NULL;
+
+	if (task && dm_task_run(task))
+		mangled = dm_task_get_name_mangled(task);
+	if (mangled)
+		snprintf(path, len, "%s/%s", dm_dir(), mangled);
+	dm_free(mangled);
+	if (task)
+		dm_task_destroy(task);
+	return mangled ? 0 : -EINVAL;
+}
+
 int mapper_version(const char *target, uint32_t version[3])
 {
 	struct dm_task *task = new_task(DM_DEVICE_GET_TARGET_VERSION, target);

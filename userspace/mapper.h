@@ -119,6 +119,9 @@ int mapper_remove(const char *name);
 /* To sector 0. The @answer, if one is wanted, is to be freed; "" if none came. */
 int mapper_message(const char *name, const char *message, char **answer);
 
+/* Path of its node: there the name is mangled. 0 or -EINVAL. */
+int mapper_path(const char *name, char *path, size_t len);
+
 /**
  * mapper_version() - of a target, which loads its module if that is needed
  *

@@ -28,6 +28,10 @@ static const struct command * const commands[] = {
 	&command_activate,
 	&command_deactivate,
 	&command_grow,
+	&command_expose,
+	&command_conceal,
+	&command_mount,
+	&command_umount,
 };
 
 static const struct command *find_command(const char *name)
@@ -46,9 +50,9 @@ static void print_overview(void)
 
 	puts("usage: snapprot COMMAND [ARGUMENT...]\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  snapprot %-10s %s\n      %s\n", commands[i]->name,
+		printf("  snapprot %-15s %s\n      %s\n", commands[i]->name,
 		       commands[i]->args, commands[i]->what);
-	puts("  snapprot help       [COMMAND]\n"
+	puts("  snapprot help            [COMMAND]\n"
 	     "  snapprot --version\n\n"
 	     "Exit codes: 0 done, 1 failed, 2 wrong usage, 4 wrong device, 5 busy;\n"
 	     "of check: 0 sound, 1 damaged, 2 cannot tell.");

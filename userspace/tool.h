@@ -62,6 +62,10 @@ extern const struct command command_clear;
 extern const struct command command_activate;
 extern const struct command command_deactivate;
 extern const struct command command_grow;
+extern const struct command command_expose;
+extern const struct command command_conceal;
+extern const struct command command_mount;
+extern const struct command command_umount;
 
 /* ---- output.c --------------------------------------------------------- */
 
