@@ -32,6 +32,9 @@ static const struct command * const commands[] = {
 	&command_conceal,
 	&command_mount,
 	&command_umount,
+	&command_stores,
+	&command_wipe,
+	&command_unprotect_store,
 };
 
 static const struct command *find_command(const char *name)

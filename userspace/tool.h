@@ -66,6 +66,9 @@ extern const struct command command_expose;
 extern const struct command command_conceal;
 extern const struct command command_mount;
 extern const struct command command_umount;
+extern const struct command command_stores;
+extern const struct command command_wipe;
+extern const struct command command_unprotect_store;
 
 /* ---- output.c --------------------------------------------------------- */
 
