@@ -35,6 +35,7 @@ static const struct command * const commands[] = {
 	&command_stores,
 	&command_wipe,
 	&command_unprotect_store,
+	&command_watch,
 };
 
 static const struct command *find_command(const char *name)

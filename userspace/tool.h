@@ -69,6 +69,7 @@ extern const struct command command_umount;
 extern const struct command command_stores;
 extern const struct command command_wipe;
 extern const struct command command_unprotect_store;
+extern const struct command command_watch;
 
 /* ---- output.c --------------------------------------------------------- */
 

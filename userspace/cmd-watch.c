@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * snapprot watch - tell what happens to the volumes, as it happens
+ *
+ * Device-mapper says that there was an event on some device. What it was is told
+ * by comparing the status with what it had been: events that follow each other
+ * closely become one, and none is missed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <linux/dm-ioctl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "table.h"
+
+/**
+ * struct watch - what is watched
+ * @only: UUID of the one volume, or ""
+ * @control: device-mapper's device, for waiting
+ * @json: objects, not lines
+ */
+struct watch {
+	char only[37];
+	int control;
+	bool json;
+};
+
+/* ---- waiting ------------------------------------------------------------------- */
+
+/* Events from now on end the next wait. */
+static int arm(const struct watch *w)
+{
+	struct dm_ioctl param = {
+		.version = { 4, 37, 0 },
+		.data_size = sizeof(param),
+	};
+
+	return ioctl(w->control, DM_DEV_ARM_POLL, &param) ? -errno : 0;
+}
+
+/* 0 an event; 1 nobody reads what we print any more. */
+static int wait_event(const struct watch *w)
+{
+	struct pollfd fds[2] = {
+		{ .fd = w->control, .events = POLLIN },
+		{ .fd = STDOUT_FILENO, .events = 0 },
+	};
+
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return fds[1].revents & (POLLERR | POLLHUP) ? 1 : 0;
+}
+
+/* ---- printing -------------------------------------------------------------------- */
+
+static void format_now(char *text, size_t len)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (!localtime_r(&now, &tm) || !strftime(text, len, "%FT%T%z", &tm))
+		snprintf(text, len, "%lld", (long long)now);
+}
+
+static void add_text(struct json_object *obj, const char *key, const char *text)
+{
+	json_object_object_add(obj, key,
+			       *text ? json_object_new_string(text) : NULL);
+}
+
+static void add_number(struct json_object *obj, const char *key, uint64_t n)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(n));
+}
+
+static void add_live(struct json_object *obj, const struct live_status *st)
+{
+	add_text(obj, "mode", st->mode);
+	add_text(obj, "state", st->state);
+	add_text(obj, "fault", st->fault);
+	add_number(obj, "errno", (uint64_t)st->error);
+	add_number(obj, "snaps", st->valid);
+	add_number(obj, "lost", st->lost);
+	add_number(obj, "held", st->held);
+}
+
+static void add_space(struct json_object *obj, uint64_t used, uint64_t total)
+{
+	add_number(obj, "used", used << 9);
+	add_number(obj, "size", total << 9);
+}
+
+static void print_object(const struct mapper_dev *dev, const char *event,
+			 const char *now)
+{
+	struct json_object *obj = json_object_new_object();
+
+	add_text(obj, "time", now);
+	add_text(obj, "event", event);
+	add_text(obj, "kind", dev->kind == MAPPER_LIVE ? "live" : "store");
+	add_text(obj, "name", dev->name);
+	add_text(obj, "uuid", dev->volume);
+	if (dev->kind == MAPPER_LIVE) {
+		add_live(obj, &dev->live);
+		if (dev->live.has_space)
+			add_space(obj, dev->live.used, dev->live.total);
+	} else {
+		add_text(obj, "state", dev->store.state);
+		json_object_object_add(obj, "low",
+				       json_object_new_boolean(dev->store.low));
+		if (dev->store.has_space)
+			add_space(obj, dev->store.used, dev->store.total);
+	}
+	puts(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN |
+					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(obj);
+}
+
+static void print_space(uint64_t used, uint64_t total)
+{
+	char used_text[24], total_text[24];
+
+	size_format(used << 9, used_text, sizeof(used_text));
+	size_format(total << 9, total_text, sizeof(total_text));
+	printf(", %s of %s used", used_text, total_text);
+}
+
+static void print_line(const struct mapper_dev *dev, const char *event,
+		       const char *now)
+{
+	printf("%s %s: %s", now, dev->name, event);
+	if (!strcmp(event, "removed")) {
+		putchar('\n');
+		return;
+	}
+	if (dev->kind == MAPPER_LIVE) {
+		printf(": %s, %s", dev->live.mode, dev->live.state);
+		if (dev->live.fault[0])
+			printf(", fault %s", dev->live.fault);
+		printf(", %" PRIu32 " snapshots", dev->live.valid);
+		if (dev->live.lost)
+			printf(", %" PRIu32 " lost", dev->live.lost);
+		if (dev->live.has_space)
+			print_space(dev->live.used, dev->live.total);
+	} else {
+		printf(": store %s%s", dev->store.state,
+		       dev->store.low ? ", little space left" : "");
+		if (dev->store.has_space)
+			print_space(dev->store.used, dev->store.total);
+	}
+	putchar('\n');
+}
+
+static void print_event(const struct watch *w, const struct mapper_dev *dev,
+			const char *event)
+{
+	char now[32];
+
+	format_now(now, sizeof(now));
+	if (w->json)
+		print_object(dev, event, now);
+	else
+		print_line(dev, event, now);
+}
+
+/* ---- comparing -------------------------------------------------------------------- */
+
+static bool is_watched(const struct watch *w, const struct mapper_dev *dev)
+{
+	return (dev->kind == MAPPER_LIVE || dev->kind == MAPPER_STORE) &&
+	       (!w->only[0] || !strcmp(w->only, dev->volume));
+}
+
+static bool same_live(const struct live_status *a, const struct live_status *b)
+{
+	return !strcmp(a->mode, b->mode) && !strcmp(a->state, b->state) &&
+	       !strcmp(a->fault, b->fault) && a->valid == b->valid &&
+	       a->lost == b->lost;
+}
+
+static bool same_store(const struct store_status *a,
+		       const struct store_status *b)
+{
+	return !strcmp(a->state, b->state) && a->low == b->low &&
+	       a->total == b->total;
+}
+
+static bool is_same(const struct mapper_dev *a, const struct mapper_dev *b)
+{
+	if (a->event_nr != b->event_nr || strcmp(a->name, b->name))
+		return false;
+	return a->kind == MAPPER_LIVE ? same_live(&a->live, &b->live) :
+					same_store(&a->store, &b->store);
+}
+
+/* The same device, which may have another name by now. */
+static struct mapper_dev *counterpart(const struct mapper_scan *scan,
+				      const struct mapper_dev *dev)
+{
+	struct mapper_dev *found;
+
+	found = mapper_find_number(scan, dev->major, dev->minor);
+	return found && found->kind == dev->kind &&
+	       !strcmp(found->volume, dev->volume) ? found : NULL;
+}
+
+static void tell_removed(const struct watch *w, const struct mapper_scan *before,
+			 const struct mapper_scan *now)
+{
+	size_t i;
+
+	for (i = 0; i < before->count; i++)
+		if (is_watched(w, &before->devs[i]) &&
+		    !counterpart(now, &before->devs[i]))
+			print_event(w, &before->devs[i], "removed");
+}
+
+static void tell_present(const struct watch *w, const struct mapper_scan *before,
+			 const struct mapper_scan *now, const char *new)
+{
+	const struct mapper_dev *dev, *old;
+	size_t i;
+
+	for (i = 0; i < now->count; i++) {
+		dev = &now->devs[i];
+		if (!is_watched(w, dev))
+			continue;
+		old = counterpart(before, dev);
+		if (!old)
+			print_event(w, dev, new);
+		else if (!is_same(old, dev))
+			print_event(w, dev, "changed");
+	}
+}
+
+/* @before is what there was, and becomes what there is. */
+static int watch(const struct watch *w, struct mapper_scan *before)
+{
+	struct mapper_scan none = { .count = 0 }, now;
+	int err, code;
+
+	tell_present(w, &none, before, "present");
+	for (;;) {
+		/* First this, or what comes after the look would be missed. */
+		err = arm(w);
+		if (!err)
+			err = mapper_scan(&now);
+		if (err)
+			break;
+		tell_removed(w, before, &now);
+		tell_present(w, before, &now, "added");
+		mapper_scan_free(before);
+		*before = now;
+		code = output_end();
+		if (code)
+			return code;
+		err = wait_event(w);
+		if (err == 1)
+			return TOOL_DONE;
+		if (err)
+			break;
+	}
+	return complain(TOOL_FAILED, "device-mapper's events: %s",
+			strerror(-err));
+}
+
+/* ---- the command -------------------------------------------------------------------- */
+
+static int parse_options(struct watch *w, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json",	no_argument,		NULL, 'J' },
+		{ NULL,		0,			NULL, 0 }
+	};
+	int opt;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":J", options, NULL)) != -1) {
+		if (opt != 'J')
+			return complain_option(opt, argv);
+		w->json = true;
+	}
+	if (argc - optind > 1)
+		return complain_usage("at most one volume is watched");
+	return 0;
+}
+
+static int run_watch(int argc, char **argv)
+{
+	struct watch w = { .control = -1 };
+	struct mapper_scan scan;
+	struct mapper_dev *live;
+	int code;
+
+	code = parse_options(&w, argc, argv);
+	if (code)
+		return code;
+	code = admin_begin(&scan);
+	if (!code && argv[optind]) {
+		code = admin_find(&scan, argv[optind], &live);
+		if (!code)
+			memcpy(w.only, live->volume, sizeof(w.only));
+	}
+	if (!code) {
+		w.control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+		code = w.control < 0 ?
+		       complain(TOOL_FAILED, "/dev/mapper/control: %s",
+				strerror(errno)) : watch(&w, &scan);
+	}
+	if (w.control >= 0)
+		close(w.control);
+	mapper_scan_free(&scan);
+	return code;
+}
+
+const struct command command_watch = {
+	.name = "watch",
+	.args = "[-J] [NAME]",
+	.what = "print how the volumes are, and then each event, until interrupted",
+	.help =
+	"A line an event, or with -J (--json) an object: what it is called (present,\n"
+	"added, changed, removed), and the status after it.\n",
+	.run = run_watch,
+};
