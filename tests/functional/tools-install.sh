@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What make install puts in place: the tool, manuals, and bash's completion.
+# module: no
+
+# shellcheck source=tests/lib/tools.sh
+. "$(dirname "$0")/../lib/tools.sh"
+US=$TOP/userspace
+
+# commands: all of them, as the tool itself says
+commands()
+{
+	"$SNAPPROT" help |
+		sed -n 's/^  snapprot \([a-z][a-z-]*\) .*/\1/p' | grep -vx help
+}
+
+case_install()
+{
+	new_dir
+	make -s -C "$US" install DESTDIR="$PWD/root" PREFIX=/usr >&2
+	expect_eq files "$(cd root && find . -type f | sort | paste -s -d ' ')" \
+		"./usr/sbin/snapprot\
+ ./usr/share/bash-completion/completions/snapprot\
+ ./usr/share/man/man5/snapprottab.5 ./usr/share/man/man7/dm-snapprot.7\
+ ./usr/share/man/man8/snapprot.8"
+	root/usr/sbin/snapprot --version > version
+	expect_match version "$(cat version)" '^snapprot [0-9]'
+	make -s -C "$US" uninstall DESTDIR="$PWD/root" PREFIX=/usr >&2
+	expect_eq left "$(find root -type f)" ""
+}
+
+case_manuals()
+{
+	local name
+
+	expect_eq lint "$(mandoc -Tlint -W warning "$US"/man/*.[578] 2>&1)" ""
+	for name in $(commands); do
+		grep -qE "^\.(Cm|It Cm) (.*\| )?$name\b" "$US/man/snapprot.8" ||
+			fail "snapprot.8 has no $name"
+	done
+	# Every option that is in a usage line.
+	for name in $("$SNAPPROT" help | grep -oE '\[?--[a-z-]+' | tr -d '[-' |
+		sort -u); do
+		tr -d '-' < "$US/man/snapprot.8" | grep -qE "F?l? ?\b$name\b" ||
+			fail "snapprot.8 has no --$name"
+	done
+}
+
+# complete_words <word>...: what the completion makes of them
+complete_words()
+{
+	(
+		compopt() { :; }
+		snapprot()
+		{
+			case $1 in
+			status) printf '%s\n' data "my data" ;;
+			list) printf '%s\n' " 7" "18" ;;
+			help) "$SNAPPROT" "$@" ;;
+			esac
+		}
+		# shellcheck source=userspace/completion/snapprot
+		. "$US/completion/snapprot"
+		COMP_WORDS=(snapprot "$@")
+		COMP_CWORD=$#
+		_snapprot
+		printf '%s\n' ${COMPREPLY[@]+"${COMPREPLY[@]}"} | paste -s -d ,
+	)
+}
+
+case_completion()
+{
+	expect_eq commands "$(complete_words '' | tr , '\n' | grep -vx help |
+		sort | paste -s -d ' ')" "$(commands | sort | paste -s -d ' ')"
+	expect_eq command "$(complete_words sn)" snapshot
+	expect_eq volume "$(complete_words snapshot da)" data
+	expect_eq volumes "$(complete_words snapshot --id 7 '')" \
+		'data,my\ data'
+	expect_eq id "$(complete_words delete data '')" 7,18
+	expect_eq fault "$(complete_words clear data store_m)" store_missing
+	expect_eq option "$(complete_words normal --d)" --drop-snapshots
+	expect_eq column "$(complete_words status -o US)" USED,USE%
+	expect_eq "to the last" "$(complete_words list -o UU)" UUID
+}
+
+# Each option that a command's usage line has is completed.
+case_completion_is_whole()
+{
+	local name option
+
+	for name in $(commands); do
+		for option in $("$SNAPPROT" help "$name" | head -n 1 |
+			grep -oE -- '--[a-z-]+' || :); do
+			[[ ,$(complete_words "$name" "$option"), == *",$option,"* ]] ||
+				fail "$name: $option is not completed"
+		done
+	done
+}
+
+run_cases case_install case_manuals case_completion case_completion_is_whole
