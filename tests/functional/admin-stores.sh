@@ -88,6 +88,8 @@ case_wipe()
 	blkpat zero "$ORIGIN"
 	tool 2 wipe "$STORE" < /dev/null
 	"$SNAPPROT" probe "$STORE" > /dev/null
+	# Nothing of it may come up again in another store, wherever it was.
+	write_at "$STORE" 130000 8 1
 	tool 0 wipe --yes "$STORE"
 	expect_eq silent "$OUT" ""
 	expect_same "$STORE" "${SPARE_DISKS%% *}"
