@@ -26,16 +26,6 @@ int admin_code(int err)
 
 /* ---- rights and module ----------------------------------------------------- */
 
-bool admin_version_ok(const uint32_t version[3])
-{
-	static const uint32_t need[2] = { MAPPER_NEED_MAJOR,
-					  MAPPER_NEED_MINOR };
-
-	if (version[0] != need[0])
-		return version[0] > need[0];
-	return version[1] >= need[1];
-}
-
 int admin_check_module(void)
 {
 	uint32_t version[3];
@@ -48,7 +38,7 @@ int admin_check_module(void)
 	if (err)
 		return complain(TOOL_FAILED, "module dm-snapprot: %s",
 				strerror(-err));
-	if (!admin_version_ok(version))
+	if (!version_suffices(version, MAPPER_NEED_MAJOR, MAPPER_NEED_MINOR))
 		return complain(TOOL_FAILED,
 				"the module dm-snapprot that is loaded is older than this tool: version %u.%u.%u, needed is %u.%u.0",
 				version[0], version[1], version[2],

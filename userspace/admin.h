@@ -19,8 +19,6 @@ int admin_begin(struct mapper_scan *scan);
 
 /* Is the kernel's module there, and new enough? A code. */
 int admin_check_module(void);
-/* Is a version at least the one that is needed? */
-bool admin_version_ok(const uint32_t version[3]);
 
 /* The live volume of that name. A code. */
 int admin_find(const struct mapper_scan *scan, const char *name,

@@ -165,7 +165,8 @@ static void print_unwell(const struct mapper_dev *dev, enum health health)
 	if (st->fault[0])
 		printf(", fault %s", st->fault);
 	if (st->lost)
-		printf(", %u snapshots lost", st->lost);
+		printf(", %u snapshot%s lost", st->lost,
+		       st->lost == 1 ? "" : "s");
 	if (st->has_space && health == HEALTH_LOW)
 		printf(", %u %% of the store used",
 		       (unsigned int)(st->used * 100 / st->total));

@@ -147,7 +147,8 @@ static void print_line(const struct mapper_dev *dev, const char *event,
 		printf(": %s, %s", dev->live.mode, dev->live.state);
 		if (dev->live.fault[0])
 			printf(", fault %s", dev->live.fault);
-		printf(", %" PRIu32 " snapshots", dev->live.valid);
+		printf(", %" PRIu32 " snapshot%s", dev->live.valid,
+		       dev->live.valid == 1 ? "" : "s");
 		if (dev->live.lost)
 			printf(", %" PRIu32 " lost", dev->live.lost);
 		if (dev->live.has_space)

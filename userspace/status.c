@@ -51,6 +51,14 @@ static int parse_space(const char *word, bool *has, uint64_t *used,
 	return 0;
 }
 
+bool version_suffices(const uint32_t version[3], uint32_t major,
+		      uint32_t minor)
+{
+	if (version[0] != major)
+		return version[0] > major;
+	return version[1] >= minor;
+}
+
 /* ---- status lines -------------------------------------------------------- */
 
 int live_status_parse(const char *line, struct live_status *st)

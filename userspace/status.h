@@ -89,6 +89,10 @@ int number_parse(const char *text, uint64_t max, uint64_t *value);
 /* An id of a snapshot, 1 ... 2^32-1, or -EINVAL. */
 int snap_id_parse(const char *text, uint32_t *id);
 
+/* Is a target's version at least the one that is needed? */
+bool version_suffices(const uint32_t version[3], uint32_t major,
+		      uint32_t minor);
+
 /**
  * enum health - how a volume is, the worse the greater
  *

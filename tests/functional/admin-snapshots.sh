@@ -103,7 +103,7 @@ case_test_codes()
 	wait_st state blocked
 	expect_test 13 '^origin: blocked: protect, blocked, fault store_removed$'
 	sp_msg normal drop_snapshots
-	expect_test 12 '^origin: lost: .*, 1 snapshots lost$'
+	expect_test 12 '^origin: lost: .*, 1 snapshot lost$'
 	second_volume
 	expect_test 12 '^origin: lost: [^;]*$'
 	tool 0 status --test second

@@ -40,7 +40,7 @@ case_watch()
 {
 	to_active
 	watch_start
-	expect_said "^20[0-9T:+-]+ origin: present: normal, active, 1 snapshots, .* of 64M used\$"
+	expect_said "^20[0-9T:+-]+ origin: present: normal, active, 1 snapshot, .* of 64M used\$"
 	expect_said ' store: present: store online, '
 	sp_msg protect
 	expect_said ' origin: changed: protect, active, '
@@ -49,7 +49,7 @@ case_watch()
 	expect_said ' origin: changed: protect, blocked, fault store_removed, 1 snap'
 	sp_load_store
 	expect_said ' store: added: store '
-	wait_for 20 last_line ' origin: changed: protect, active, 1 snapshots, '
+	wait_for 20 last_line ' origin: changed: protect, active, 1 snapshot, '
 	dmsetup rename store other
 	expect_said ' other: changed: store online'
 	sp_remove origin
@@ -85,7 +85,7 @@ print({json.loads(line)["name"] for line in sys.stdin} <=
 case_watch_without_reader()
 {
 	sp_up
-	"$SNAPPROT" watch 3>&- | head -n 1 > "$TMPDIR/first" &
+	"$SNAPPROT" watch 3>&- > >(head -n 1 > "$TMPDIR/first") &
 	wait_for 20 test -s "$TMPDIR/first"
 	wait_for 20 ended $!
 }

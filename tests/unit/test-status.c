@@ -100,6 +100,17 @@ static void numbers(void)
 	CHECK_EQ(id, 4294967295u);
 }
 
+static void versions(void)
+{
+	static const uint32_t have[3] = { 2, 3, 9 };
+
+	CHECK(version_suffices(have, 2, 3));
+	CHECK(version_suffices(have, 2, 0));
+	CHECK(version_suffices(have, 1, 7));
+	CHECK(!version_suffices(have, 2, 4));
+	CHECK(!version_suffices(have, 3, 0));
+}
+
 static void set(char *word, const char *value)
 {
 	snprintf(word, STATUS_WORD, "%s", value);
@@ -132,6 +143,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(store_and_view),
 	UNIT_TEST(list),
 	UNIT_TEST(numbers),
+	UNIT_TEST(versions),
 	UNIT_TEST(health),
 };
 
