@@ -125,8 +125,7 @@ int table_text(struct table *t, int column, const char *text)
 {
 	if (!t->used[column] || !text || !*text)
 		return 0;
-	return scols_line_set_column_data(t->line, t->used[column],
-					  strdup(text));
+	return scols_line_set_column_data(t->line, t->used[column], text);
 }
 
 int table_number(struct table *t, int column, uint64_t value)
