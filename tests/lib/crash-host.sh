@@ -10,12 +10,6 @@ WORK=$(mktemp -d "${TMPDIR:-/tmp}/states.XXXXXX") || exit 1
 trap 'rm -rf "$WORK"' EXIT
 EXPLORE=${BUILD:-$TOP/.build}/crash/explore
 
-# No device here is ours.
-dm_down()
-{
-	:
-}
-
 # guest <name> <option of tests/qemu/run>...: a script of tests/crash/guest
 guest()
 {
