@@ -4,6 +4,8 @@
  * the model. After every crash the store must load, its check must find nothing,
  * and every snapshot must be what it was.
  */
+#include <stdlib.h>
+
 #include "model.h"
 #include "property.h"
 
@@ -176,7 +178,9 @@ static void crash_anywhere(void)
 		.start = start, .op = op, .end = end, .counts = counts,
 	};
 
-	property_check(&p, unit_rounds(20), 600);
+	const char *rounds = getenv("CRASH_ROUNDS");
+
+	property_check(&p, rounds ? atoi(rounds) : unit_rounds(20), 600);
 }
 
 static const struct unit_test tests[] = {
