@@ -63,6 +63,7 @@ clean:
 	$(MAKE) -C userspace clean
 	$(MAKE) -C tests/lib clean
 	if [ -e tests/unit/Makefile ]; then $(MAKE) -C tests/unit clean; fi
+	$(MAKE) -C tests/fuzz clean
 	find dm-snapprot \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' \
 		-o -name modules.order -o -name Module.symvers \
