@@ -67,9 +67,14 @@ static void change(bool damage)
 
 static int tool(const struct command *cmd, char *a, char *b, char *c)
 {
-	char *argv[] = { (char *)cmd->name, a, b, c, NULL };
 	int argc = 2 + !!b + !!c;
+	char *argv[5];
 
+	argv[0] = (char *)cmd->name;
+	argv[1] = a;
+	argv[2] = b;
+	argv[3] = c;
+	argv[4] = NULL;
 	optind = 0;
 	output_begin(cmd);
 	return cmd->run(argc, argv);
