@@ -490,7 +490,8 @@ static void gather(struct snapprot_volume *vol)
 	if (!READ_ONCE(vol->nr_held) || gathered(vol))
 		return;
 	if (!gathers(vol)) {
-		vol->gather_luck++;
+		if (vol->gather_luck <= 0)
+			vol->gather_luck++;
 		return;
 	}
 	if (!wait_event_hrtimeout(vol->gather_wait, gathered(vol),
