@@ -475,8 +475,8 @@ static void free_old_bits(struct snapprot_volume *vol)
 /*
  * Writers that wait for each other's flush come in two halves, and each half
  * waits for the other's flush as well. Together they need one: so what is held
- * waits until those that were let go have come back, for no longer than half of
- * what a flush costs. Where they do not come back that is left alone for a while.
+ * waits until those that were let go have come back, for no longer than a flush
+ * takes. Where most of them do not come back that is left alone for a while.
  */
 static bool gathers(const struct snapprot_volume *vol)
 {
@@ -485,7 +485,8 @@ static bool gathers(const struct snapprot_volume *vol)
 
 static void gather(struct snapprot_volume *vol)
 {
-	u64 ns = min_t(u64, vol->commit_ns / 2, GATHER_MAX_NS);
+	u64 ns = min_t(u64, vol->commit_ns, GATHER_MAX_NS);
+	unsigned int most = vol->gather_count - vol->gather_count / 4;
 
 	if (!READ_ONCE(vol->nr_held) || gathered(vol))
 		return;
@@ -497,7 +498,7 @@ static void gather(struct snapprot_volume *vol)
 	if (!wait_event_hrtimeout(vol->gather_wait, gathered(vol),
 				  ns_to_ktime(ns)))
 		vol->gather_luck = min(vol->gather_luck + 1, GATHER_LUCK);
-	else if (--vol->gather_luck <= 0)
+	else if (READ_ONCE(vol->nr_held) < most && --vol->gather_luck <= 0)
 		vol->gather_luck = -GATHER_REST;
 }
 
