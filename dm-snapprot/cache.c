@@ -214,12 +214,7 @@ static int cache_write(struct snapprot_store *s, bool flush)
 	cache_shrink(c);
 	mutex_unlock(&s->lock);
 
-	if (!err && flush) {
-		set = snapprot_io_set_new(&s->dev);
-		snapprot_io_flush(set);
-		err = snapprot_io_wait(set);
-	}
-	return err;
+	return !err && flush ? snapprot_io_sync(&s->dev) : err;
 }
 
 static int env_commit(struct snapprot_env *env)

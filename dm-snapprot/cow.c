@@ -598,14 +598,6 @@ void snapprot_cow_thaw(struct snapprot_volume *vol)
 	snapprot_cow_kick(vol);
 }
 
-int snapprot_cow_flush(struct snapprot_volume *vol)
-{
-	struct snapprot_io_set *set = snapprot_io_set_new(&vol->origin_dev);
-
-	snapprot_io_flush(set);
-	return snapprot_io_wait(set);
-}
-
 void snapprot_cow_drain(struct snapprot_volume *vol)
 {
 	flush_work(&vol->cow_work);

@@ -217,6 +217,14 @@ int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,
 	return snapprot_io_wait(set);
 }
 
+int snapprot_io_sync(struct snapprot_io_dev *d)
+{
+	struct snapprot_io_set *set = snapprot_io_set_new(d);
+
+	snapprot_io_flush(set);
+	return snapprot_io_wait(set);
+}
+
 int snapprot_pools_init(struct snapprot_pools *pools)
 {
 	int err;

@@ -72,7 +72,7 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 	if (!bits)
 		return -ENOMEM;
 	snapprot_cow_freeze(vol);
-	err = snapprot_cow_flush(vol);
+	err = snapprot_io_sync(&vol->origin_dev);
 	if (err) {
 		DMERR("%s: no snapshot, the origin cannot be flushed: %d",
 		      vol->name, err);

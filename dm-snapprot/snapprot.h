@@ -144,6 +144,8 @@ int snapprot_io_wait(struct snapprot_io_set *set);
 /* One block, from or to @page. */
 int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,
 		      struct page *page);
+/* A flush: what was written before is durable. */
+int snapprot_io_sync(struct snapprot_io_dev *d);
 /* For constructors, which know no volume yet; nobody's writes wait for them. */
 extern struct snapprot_pools snapprot_ctr_pools;
 
@@ -378,8 +380,6 @@ void snapprot_cow_trim(struct work_struct *work);
 /* No write is in flight, and none starts, until thaw. */
 void snapprot_cow_freeze(struct snapprot_volume *vol);
 void snapprot_cow_thaw(struct snapprot_volume *vol);
-/* Make durable what has been written to the origin; no write is in flight. */
-int snapprot_cow_flush(struct snapprot_volume *vol);
 /* Wait until the worker has nothing that touches the origin. */
 void snapprot_cow_drain(struct snapprot_volume *vol);
 
