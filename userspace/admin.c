@@ -72,6 +72,15 @@ int admin_find(const struct mapper_scan *scan, const char *name,
 	return complain(TOOL_WRONG, "%s: no such volume is active", name);
 }
 
+int admin_begin_on(struct mapper_scan *scan, const char *name,
+		   struct mapper_dev **live)
+{
+	int code = admin_begin(scan);
+
+	*live = NULL;
+	return code || !name ? code : admin_find(scan, name, live);
+}
+
 const char *admin_strerror(int err)
 {
 	switch (err) {

@@ -24,6 +24,14 @@ int admin_check_module(void);
 int admin_find(const struct mapper_scan *scan, const char *name,
 	       struct mapper_dev **dev);
 
+/**
+ * admin_begin_on() - admin_begin() and admin_find()
+ * @name: of a live volume, or NULL where none was named
+ * @live: the volume, or NULL
+ */
+int admin_begin_on(struct mapper_scan *scan, const char *name,
+		   struct mapper_dev **live);
+
 /* The code that stands for a negative errno. */
 int admin_code(int err);
 

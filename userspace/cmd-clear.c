@@ -59,9 +59,7 @@ static int run_clear(int argc, char **argv)
 	fault = argv[optind + 1];
 	if (fault && snapprot_fault_parse(fault) <= 0)
 		return complain_usage("%s: is no fault", fault);
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code)
 		code = clear(live, fault);
 	mapper_scan_free(&scan);

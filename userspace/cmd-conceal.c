@@ -19,9 +19,7 @@ static int run_conceal(int argc, char **argv)
 		code = admin_parse_id(argv[optind + 1], &id);
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code && !mapper_find(&scan, MAPPER_VIEW, live->volume, id))
 		code = complain(TOOL_WRONG, "%s: snapshot %u: is not exposed",
 				live->name, id);

@@ -52,9 +52,7 @@ static int run_delete(int argc, char **argv)
 		code = check_ids(argv + optind + 1);
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code) {
 		/* One that cannot be deleted does not keep the others. */
 		for (i = optind + 1; i < argc; i++) {

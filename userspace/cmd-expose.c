@@ -36,9 +36,7 @@ static int run_expose(int argc, char **argv)
 		code = admin_parse_id(argv[optind + 1], &id);
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code)
 		code = expose(&scan, live, id);
 	mapper_scan_free(&scan);

@@ -72,9 +72,7 @@ static int run_grow(int argc, char **argv)
 	code = admin_options(argc, argv, NULL, 1, 1, "a volume is needed");
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code) {
 		store = mapper_find(&scan, MAPPER_STORE, live->volume, 0);
 		code = store ? grow(live, store) :

@@ -86,40 +86,18 @@ static int print_list(struct table *t, const struct mapper_scan *scan,
 	return code ? code : missing;
 }
 
-static int parse_options(struct table *t, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "output",	required_argument,	NULL, 'o' },
-		{ "noheadings",	no_argument,		NULL, 'n' },
-		{ "bytes",	no_argument,		NULL, 'b' },
-		{ "json",	no_argument,		NULL, 'J' },
-		{ NULL,		0,			NULL, 0 }
-	};
-	int opt;
-
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":" TABLE_SHORT, options,
-				  NULL)) != -1)
-		if (!table_option(t, opt, optarg))
-			return complain_option(opt, argv);
-	if (argc - optind > 1)
-		return complain_usage("at most one volume is listed");
-	return 0;
-}
-
 static int run_list(int argc, char **argv)
 {
-	struct mapper_dev *only = NULL;
+	struct mapper_dev *only;
 	struct table t = { 0 };
 	struct mapper_scan scan;
 	int code;
 
-	code = parse_options(&t, argc, argv);
+	code = table_options(&t, NULL, argc, argv, 1,
+			     "at most one volume is listed");
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code && argv[optind])
-		code = admin_find(&scan, argv[optind], &only);
+	code = admin_begin_on(&scan, argv[optind], &only);
 	if (!code)
 		code = print_list(&t, &scan, only);
 	mapper_scan_free(&scan);

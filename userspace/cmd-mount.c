@@ -211,9 +211,7 @@ static int run_mount(int argc, char **argv)
 	code = parse_options(&rq, argc, argv);
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code)
 		code = mount_snapshot(&rq, &scan, live);
 	mapper_scan_free(&scan);

@@ -76,9 +76,7 @@ static int run_normal(int argc, char **argv)
 	code = parse_options(&drop, &yes, argc, argv);
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code)
 		code = ask(live, drop, yes);
 	if (!code)

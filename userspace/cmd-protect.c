@@ -15,9 +15,7 @@ static int run_protect(int argc, char **argv)
 	code = admin_options(argc, argv, NULL, 1, 1, "a volume is needed");
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code)
-		code = admin_find(&scan, argv[optind], &live);
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code)
 		code = admin_message(live, "protect", "protection mode");
 	mapper_scan_free(&scan);

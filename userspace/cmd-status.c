@@ -197,45 +197,19 @@ static int test_status(const struct mapper_scan *scan,
 
 /* ---- the command ------------------------------------------------------------- */
 
-static int parse_options(struct table *t, bool *test, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "output",	required_argument,	NULL, 'o' },
-		{ "noheadings",	no_argument,		NULL, 'n' },
-		{ "bytes",	no_argument,		NULL, 'b' },
-		{ "json",	no_argument,		NULL, 'J' },
-		{ "test",	no_argument,		NULL, 't' },
-		{ NULL,		0,			NULL, 0 }
-	};
-	int opt;
-
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":" TABLE_SHORT, options,
-				  NULL)) != -1) {
-		if (opt == 't')
-			*test = true;
-		else if (!table_option(t, opt, optarg))
-			return complain_option(opt, argv);
-	}
-	if (argc - optind > 1)
-		return complain_usage("at most one volume is looked at");
-	return 0;
-}
-
 static int run_status(int argc, char **argv)
 {
-	struct mapper_dev *only = NULL;
+	struct mapper_dev *only;
 	struct table t = { 0 };
 	struct mapper_scan scan;
 	bool test = false;
 	int code;
 
-	code = parse_options(&t, &test, argc, argv);
+	code = table_options(&t, &test, argc, argv, 1,
+			     "at most one volume is looked at");
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code && argv[optind])
-		code = admin_find(&scan, argv[optind], &only);
+	code = admin_begin_on(&scan, argv[optind], &only);
 	if (!code)
 		code = test ? test_status(&scan, only) :
 			      print_status(&t, &scan, only);

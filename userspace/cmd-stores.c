@@ -96,27 +96,6 @@ static int add_store(void *ctx, const struct located *dev)
 	return err ? -ENOMEM : 0;
 }
 
-static int parse_options(struct table *t, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "output",	required_argument,	NULL, 'o' },
-		{ "noheadings",	no_argument,		NULL, 'n' },
-		{ "bytes",	no_argument,		NULL, 'b' },
-		{ "json",	no_argument,		NULL, 'J' },
-		{ NULL,		0,			NULL, 0 }
-	};
-	int opt;
-
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":" TABLE_SHORT, options,
-				  NULL)) != -1)
-		if (!table_option(t, opt, optarg))
-			return complain_option(opt, argv);
-	if (argc != optind)
-		return complain_usage("all block devices are looked at");
-	return 0;
-}
-
 static int run_stores(int argc, char **argv)
 {
 	struct mapper_scan scan;
@@ -124,7 +103,8 @@ static int run_stores(int argc, char **argv)
 	struct lister l = { .table = &t, .scan = &scan };
 	int code;
 
-	code = parse_options(&t, argc, argv);
+	code = table_options(&t, NULL, argc, argv, 0,
+			     "all block devices are looked at");
 	if (code)
 		return code;
 	code = admin_begin(&scan);

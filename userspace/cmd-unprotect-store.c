@@ -6,7 +6,6 @@
  * normal"; this is for one that is left of a volume.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 
 #include "admin.h"
@@ -67,18 +66,7 @@ static int unprotect(struct leftover *lo, bool yes)
 
 static int run_unprotect(int argc, char **argv)
 {
-	static struct leftover lo = { .dev = DEVICE_CLOSED };
-	bool yes = false;
-	int code;
-
-	code = admin_options(argc, argv, &yes, 1, 1, "a store is needed");
-	if (code)
-		return code;
-	code = leftover_open(&lo, argv[optind]);
-	if (!code)
-		code = unprotect(&lo, yes);
-	leftover_close(&lo);
-	return code;
+	return leftover_run(argc, argv, unprotect);
 }
 
 const struct command command_unprotect_store = {

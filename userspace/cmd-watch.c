@@ -63,15 +63,6 @@ static int wait_event(const struct watch *w)
 
 /* ---- printing -------------------------------------------------------------------- */
 
-static void format_now(char *text, size_t len)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (!localtime_r(&now, &tm) || !strftime(text, len, "%FT%T%z", &tm))
-		snprintf(text, len, "%lld", (long long)now);
-}
-
 static void add_text(struct json_object *obj, const char *key, const char *text)
 {
 	json_object_object_add(obj, key,
@@ -167,7 +158,7 @@ static void print_event(const struct watch *w, const struct mapper_dev *dev,
 {
 	char now[32];
 
-	format_now(now, sizeof(now));
+	time_format((uint64_t)time(NULL), now, sizeof(now));
 	if (w->json)
 		print_object(dev, event, now);
 	else
@@ -306,13 +297,10 @@ static int run_watch(int argc, char **argv)
 	code = parse_options(&w, argc, argv);
 	if (code)
 		return code;
-	code = admin_begin(&scan);
-	if (!code && argv[optind]) {
-		code = admin_find(&scan, argv[optind], &live);
-		if (!code)
-			memcpy(w.only, live->volume, sizeof(w.only));
-	}
+	code = admin_begin_on(&scan, argv[optind], &live);
 	if (!code) {
+		if (live)
+			memcpy(w.only, live->volume, sizeof(w.only));
 		w.control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
 		code = w.control < 0 ?
 		       complain(TOOL_FAILED, "/dev/mapper/control: %s",

@@ -3,7 +3,6 @@
  * snapprot wipe - free the device of a store whose volume is gone
  */
 #include <errno.h>
-#include <getopt.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -90,18 +89,7 @@ static int wipe(struct leftover *lo, bool yes)
 
 static int run_wipe(int argc, char **argv)
 {
-	static struct leftover lo = { .dev = DEVICE_CLOSED };
-	bool yes = false;
-	int code;
-
-	code = admin_options(argc, argv, &yes, 1, 1, "a store is needed");
-	if (code)
-		return code;
-	code = leftover_open(&lo, argv[optind]);
-	if (!code)
-		code = wipe(&lo, yes);
-	leftover_close(&lo);
-	return code;
+	return leftover_run(argc, argv, wipe);
 }
 
 const struct command command_wipe = {

@@ -3,9 +3,10 @@
  * What has to be so before a store that seems to be left over is changed.
  */
 #include <errno.h>
+#include <getopt.h>
 
+#include "admin.h"
 #include "reclaim.h"
-#include "tool.h"
 
 static int check_store(struct leftover *lo)
 {
@@ -57,7 +58,7 @@ static int check_volume(struct leftover *lo)
 	return code;
 }
 
-int leftover_open(struct leftover *lo, const char *path)
+static int leftover_open(struct leftover *lo, const char *path)
 {
 	int code;
 
@@ -67,7 +68,19 @@ int leftover_open(struct leftover *lo, const char *path)
 	return code ? code : check_volume(lo);
 }
 
-void leftover_close(struct leftover *lo)
+int leftover_run(int argc, char **argv,
+		 int (*what)(struct leftover *lo, bool yes))
 {
-	device_close(&lo->dev);
+	static struct leftover lo = { .dev = DEVICE_CLOSED };
+	bool yes = false;
+	int code;
+
+	code = admin_options(argc, argv, &yes, 1, 1, "a store is needed");
+	if (code)
+		return code;
+	code = leftover_open(&lo, argv[optind]);
+	if (!code)
+		code = what(&lo, yes);
+	device_close(&lo.dev);
+	return code;
 }

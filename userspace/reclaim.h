@@ -25,13 +25,15 @@ struct leftover {
 };
 
 /**
- * leftover_open() - open a store that must be nobody's
+ * leftover_run() - a command on a store that must be nobody's
+ * @what: does it; @yes says that there is no need to ask
  *
+ * Takes --yes and the store.
  * Refused are what is no store, is damaged so that its volume cannot be told, or
  * is of a newer version; what is in use; and that of a volume which is active.
- * Returns 0 or an exit code, and has complained; leftover_close() in any case.
+ * Returns 0 or an exit code, and has complained.
  */
-int leftover_open(struct leftover *lo, const char *path);
-void leftover_close(struct leftover *lo);
+int leftover_run(int argc, char **argv,
+		 int (*what)(struct leftover *lo, bool yes));
 
 #endif

@@ -12,23 +12,36 @@
 #include "table.h"
 #include "tool.h"
 
-bool table_option(struct table *t, int opt, const char *value)
+int table_options(struct table *t, bool *test, int argc, char **argv, int max,
+		  const char *wanted)
 {
-	switch (opt) {
-	case 'o':
-		t->columns = value;
-		return true;
-	case 'n':
-		t->noheadings = true;
-		return true;
-	case 'b':
-		t->bytes = true;
-		return true;
-	case 'J':
-		t->json = true;
-		return true;
+	static const struct option options[] = {
+		{ "test",	no_argument,		NULL, 't' },
+		{ "output",	required_argument,	NULL, 'o' },
+		{ "noheadings",	no_argument,		NULL, 'n' },
+		{ "bytes",	no_argument,		NULL, 'b' },
+		{ "json",	no_argument,		NULL, 'J' },
+		{ NULL,		0,			NULL, 0 }
+	};
+	int opt;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":o:nbJ", options + !test,
+				  NULL)) != -1) {
+		if (opt == 't')
+			*test = true;
+		else if (opt == 'o')
+			t->columns = optarg;
+		else if (opt == 'n')
+			t->noheadings = true;
+		else if (opt == 'b')
+			t->bytes = true;
+		else if (opt == 'J')
+			t->json = true;
+		else
+			return complain_option(opt, argv);
 	}
-	return false;
+	return argc - optind > max ? complain_usage("%s", wanted) : 0;
 }
 
 /* ---- columns --------------------------------------------------------------- */
@@ -154,13 +167,9 @@ int table_sectors(struct table *t, int column, uint64_t sectors)
 
 int table_time(struct table *t, int column, uint64_t seconds)
 {
-	time_t at = (time_t)seconds;
 	char text[32];
-	struct tm tm;
 
-	if (!localtime_r(&at, &tm) ||
-	    !strftime(text, sizeof(text), "%FT%T%z", &tm))
-		return table_number(t, column, seconds);
+	time_format(seconds, text, sizeof(text));
 	return table_text(t, column, text);
 }
 
@@ -175,7 +184,16 @@ int table_end(struct table *t, int code)
 	return code ? code : output_end();
 }
 
-/* ---- sizes ----------------------------------------------------------------- */
+/* ---- times and sizes ------------------------------------------------------- */
+
+void time_format(uint64_t seconds, char *text, size_t len)
+{
+	time_t at = (time_t)seconds;
+	struct tm tm;
+
+	if (!localtime_r(&at, &tm) || !strftime(text, len, "%FT%T%z", &tm))
+		snprintf(text, len, "%" PRIu64, seconds);
+}
 
 void size_format(uint64_t bytes, char *text, size_t len)
 {

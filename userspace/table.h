@@ -45,12 +45,16 @@ struct table {
 	struct libscols_line *line;
 };
 
-/* What table_option() takes, for getopt_long() and for the help. */
-#define TABLE_SHORT	"o:nbJ"
+/* What table_options() takes, for the help. */
 #define TABLE_ARGS	"[-o COLUMNS] [--noheadings] [--bytes] [-J]"
 
-/* True if the option is one of a table. */
-bool table_option(struct table *t, int opt, const char *value);
+/*
+ * Options of a command that prints a table. With @test there is --test as well. At
+ * most @max arguments follow from argv[optind] on, else @wanted is said. Returns 0
+ * or an exit code.
+ */
+int table_options(struct table *t, bool *test, int argc, char **argv, int max,
+		  const char *wanted);
 
 /* Returns 0 or an exit code; table_end() is to be called in any case. */
 int table_begin(struct table *t, const char *name, const struct column *all,
@@ -66,6 +70,8 @@ int table_time(struct table *t, int column, uint64_t seconds);
 /* Print it, if @code is 0. Returns @code, or what went wrong. */
 int table_end(struct table *t, int code);
 
+/* Local time, as 2026-01-31T23:59:59+0100; @text takes at least 32 bytes. */
+void time_format(uint64_t seconds, char *text, size_t len);
 /* As "1.5G"; @text takes at least 16 bytes. */
 void size_format(uint64_t bytes, char *text, size_t len);
 
