@@ -538,7 +538,16 @@ static bool cow_round(struct snapprot_volume *vol)
 	return true;
 }
 
-void snapprot_cow_work(struct work_struct *work)
+/* Both batches are empty. */
+static void trim(struct snapprot_volume *vol)
+{
+	unsigned int i;
+
+	for (i = 0; i < SNAPPROT_NR_BATCHES; i++)
+		snapprot_batch_trim(vol->batch[i], SNAPPROT_BATCH_RESERVE);
+}
+
+static void snapprot_cow_work(struct work_struct *work)
 {
 	struct snapprot_volume *vol = container_of(work, struct snapprot_volume,
 						   cow_work);
@@ -555,20 +564,22 @@ void snapprot_cow_work(struct work_struct *work)
 		up_read(&vol->store_sem);
 		cond_resched();
 	} while (again);
-	queue_delayed_work(vol->cow_wq, &vol->trim_work, TRIM_DELAY);
+	if (xchg(&vol->trim, false))
+		trim(vol);
+	else
+		queue_delayed_work(vol->cow_wq, &vol->trim_work, TRIM_DELAY);
 	memalloc_noio_restore(noio);
 }
 
-/* One at a time with snapprot_cow_work(), which leaves both batches empty. */
-void snapprot_cow_trim(struct work_struct *work)
+/* The batches are the worker's: have it done there. */
+static void snapprot_cow_trim(struct work_struct *work)
 {
 	struct snapprot_volume *vol = container_of(to_delayed_work(work),
 						   struct snapprot_volume,
 						   trim_work);
-	unsigned int i;
 
-	for (i = 0; i < SNAPPROT_NR_BATCHES; i++)
-		snapprot_batch_trim(vol->batch[i], SNAPPROT_BATCH_RESERVE);
+	WRITE_ONCE(vol->trim, true);
+	snapprot_cow_kick(vol);
 }
 
 /* ---- freezing ----------------------------------------------------------- */

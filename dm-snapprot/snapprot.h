@@ -375,8 +375,6 @@ void snapprot_cow_exit(struct snapprot_volume *vol);
 int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio);
 void snapprot_cow_endio(struct snapprot_volume *vol, struct bio *bio);
 void snapprot_cow_kick(struct snapprot_volume *vol);
-void snapprot_cow_work(struct work_struct *work);
-void snapprot_cow_trim(struct work_struct *work);
 /* No write is in flight, and none starts, until thaw. */
 void snapprot_cow_freeze(struct snapprot_volume *vol);
 void snapprot_cow_thaw(struct snapprot_volume *vol);
@@ -531,6 +529,7 @@ struct snapprot_volume {
 	struct workqueue_struct *fault_wq;
 	struct work_struct cow_work;
 	struct delayed_work trim_work;
+	bool trim;			/* the next time that cow_work ends */
 	struct work_struct view_work;
 	struct work_struct fault_work;
 	struct work_struct full_work;
