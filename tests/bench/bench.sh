@@ -9,10 +9,11 @@
 #   kind=io      system, chunk (KiB), snaps, work, disk (fast or slow), round; and
 #                iops, kbps, read_kb, written_kb, writes, flushes of both disks and
 #                kb, ios that the workload did
-#   kind=byhand  work, disk, depth, round, iops: of the I/O that it takes at least
+#   kind=byhand  work, disk, depth, round, iops (stream: kbps): of the I/O that it
+#                takes at least
 #   kind=op      system, op (create or delete), snaps (there already), gib (size of
 #                the volume), round, us
-#   kind=load    system, exceptions, us (to activate), slab_kb, vmalloc_kb,
+#   kind=load    system, exceptions, round, us (to activate), slab_kb, vmalloc_kb,
 #                percpu_kb, page_kb (more than before)
 #   kind=space   system, exceptions, kb (preserved), used_kb (of the store)
 #   kind=delete  freed_kb, read_kb (of the store, to free it), us
@@ -30,7 +31,7 @@
 ROUNDS=${ROUNDS:-3}
 VOLUME=$((512 * 2048))		# sectors, for everything but kind=load
 STORE_AREA=$((6 * 1024 * 2048))
-PART=$((352 * 2048))		# what dm-snapshot needs for a store here
+PART=$((448 * 2048))		# what dm-snapshot needs for a store here
 FIO="fio --name=job --ioengine=libaio --direct=1 --randseed=7 --minimal"
 
 # ---- measuring ---------------------------------------------------------------------
@@ -93,9 +94,9 @@ first_writes()
 	measure "${words[@]}" work=rand4k-first -- "$dev" --rw=randwrite \
 		--bs=4k --iodepth=32 --size=128M --io_size=32M
 	measure "${words[@]}" work=seq1m-first -- "$dev" --rw=write --bs=1M \
-		--iodepth=4 --offset=128M --size=128M
+		--iodepth=4 --offset=256M --size=256M
 	measure "${words[@]}" work=rand4k-sync -- "$dev" --rw=randwrite --bs=4k \
-		--iodepth=1 --fdatasync=1 --offset=256M --size=128M --io_size=2M
+		--iodepth=1 --fdatasync=1 --offset=128M --size=128M --io_size=3M
 }
 
 # byhand <disk> <round>: what would be left if preserving itself cost nothing
@@ -109,6 +110,9 @@ byhand()
 	us=$("$TOOLS/byhand" "$ORIGIN_DISK" "$STORE_DISK" 512 1 sync)
 	figure kind=byhand work=rand4k-sync "disk=$1" depth=1 "round=$2" \
 		iops=$((512 * 1000000 / us))
+	us=$("$TOOLS/byhand" "$ORIGIN_DISK" "$STORE_DISK" 256 4 stream)
+	figure kind=byhand work=seq1m-first "disk=$1" depth=4 "round=$2" \
+		kbps=$((256 * 1024 * 1000000 / us))
 }
 
 # rewrites <words> -- <device>: further ones should cost nothing
@@ -118,10 +122,10 @@ rewrites()
 
 	# The same seed, so the same blocks as before.
 	measure "${words[@]}" work=rand4k-again -- "$dev" --rw=randwrite \
-		--bs=4k --iodepth=32 --size=128M --io_size=32M
+		--bs=4k --iodepth=32 --size=128M --io_size=32M --loops=4
 	measure "${words[@]}" work=rand4k-4jobs -- "$dev" --rw=randwrite \
 		--bs=4k --iodepth=16 --numjobs=4 --group_reporting \
-		--offset=128M --size=128M --io_size=16M
+		--offset=256M --size=128M --io_size=16M --loops=2
 }
 
 # reads <words> -- <device of a snapshot>
@@ -130,9 +134,10 @@ reads()
 	local words=("${@:1:$#-2}") dev=${!#}
 
 	measure "${words[@]}" work="${BENCH_VIEW}-randread" -- "$dev" \
-		--rw=randread --bs=4k --iodepth=32 --size=128M --io_size=32M
+		--rw=randread --bs=4k --iodepth=32 --size=128M --io_size=32M \
+		--loops=3
 	measure "${words[@]}" work="${BENCH_VIEW}-seqread" -- "$dev" --rw=read \
-		--bs=1M --iodepth=4 --offset=128M --size=128M
+		--bs=1M --iodepth=4 --offset=256M --size=256M
 }
 
 # ---- the systems ---------------------------------------------------------------------
@@ -267,7 +272,7 @@ case_io()
 {
 	local round
 
-	prefill 3072
+	prefill 3712
 	for ((round = 0; round <= ROUNDS; round++)); do
 		io_round linear 0 4 fast "$round"
 		io_round snapprot 0 4 fast "$round"
@@ -287,7 +292,7 @@ case_io()
 # What is dear to measure, or does not change: once.
 case_many()
 {
-	prefill 3072
+	prefill 3712
 	io_round snapprot 512 4 fast 1
 	io_round dmthin 64 64 fast 1
 }
@@ -296,7 +301,7 @@ case_slow()
 {
 	local round
 
-	prefill 3072
+	prefill 3712
 	for ((round = 0; round <= ROUNDS; round++)); do
 		io_round linear 0 4 slow "$round"
 		io_round dmsnapshot 1 4 slow "$round"
@@ -372,7 +377,7 @@ case_delete()
 {
 	local id=10 round used before after start
 
-	prefill 3072
+	prefill 3712
 	VOLUME=$((1024 * 2048))
 	layers
 	up_snapprot 0
@@ -419,12 +424,12 @@ kernel_kb()
 		END { print slab, vmalloc, percpu, -free }' /proc/meminfo
 }
 
-# loaded <system> <exceptions> <command>...: what it takes to activate it
+# loaded <system> <exceptions> <round> <command>...: what it takes to activate it
 loaded()
 {
-	local system=$1 n=$2 before after us
+	local system=$1 n=$2 round=$3 before after us
 
-	shift 2
+	shift 3
 	before=$(kernel_kb)
 	us=$(now_us)
 	"$@"
@@ -432,7 +437,7 @@ loaded()
 	# Whatever it fetches when it is used for the first time.
 	blkpat -s 0 -l 8 sum /dev/mapper/view > /dev/null
 	after=$(kernel_kb)
-	figure kind=load system="$system" exceptions="$n" us="$us" \
+	figure kind=load system="$system" exceptions="$n" "round=$round" us="$us" \
 		"$(awk -v b="$before" -v a="$after" 'BEGIN {
 			split(b, x, " "); split(a, y, " ")
 			printf "slab_kb=%d vmalloc_kb=%d percpu_kb=%d page_kb=%d",
@@ -448,12 +453,37 @@ scatter()
 		--io_size=$(($1 * 4))k > /dev/null || fail "fio"
 }
 
+# Round 0 is only for the emulator to have seen all the code.
+snapprot_rounds()
+{
+	local round
+
+	for ((round = 0; round <= ROUNDS; round++)); do
+		dmsetup remove view 2> /dev/null
+		dmsetup remove live
+		dmsetup remove store
+		loaded snapprot "$1" "$round" snapprot_again
+	done
+}
+
 snapprot_again()
 {
 	dmsetup create store --table "0 $STORE_AREA snapprot-store $STORE"
 	dmsetup create live \
 		--table "0 $ORIGIN_SECTORS snapprot $ORIGIN $VOLUME_UUID"
 	view_snapprot 1
+}
+
+dmsnapshot_rounds()
+{
+	local round
+
+	for ((round = 0; round <= ROUNDS; round++)); do
+		dmsetup remove view 2> /dev/null
+		dmsetup remove snap1
+		dmsetup remove live
+		loaded dmsnapshot "$1" "$round" dmsnapshot_again
+	done
 }
 
 dmsnapshot_again()
@@ -476,16 +506,12 @@ case_load()
 		scatter "$n"
 		figure kind=space system=snapprot exceptions="$n" \
 			kb=$((n * 4)) used_kb=$(($(used_sectors) / 2))
-		dmsetup remove live
-		dmsetup remove store
-		loaded snapprot "$n" snapprot_again
+		snapprot_rounds "$n"
 		down
 		layers
 		up_dmsnapshot 1 8
 		scatter "$n"
-		dmsetup remove snap1
-		dmsetup remove live
-		loaded dmsnapshot "$n" dmsnapshot_again
+		dmsnapshot_rounds "$n"
 		down
 	done
 }
