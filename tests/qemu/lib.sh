@@ -6,6 +6,7 @@
 # Sourced; expects TOP, sets BUILD.
 
 BUILD=${BUILD:-$TOP/.build}
+UNPACKED=${SNAPPROT_KERNELS:-$BUILD/kernels}
 
 die()
 {
@@ -13,11 +14,14 @@ die()
 	exit 2
 }
 
-# resolve_kernel <version prefix | release | path of an image>: sets KIMAGE, KREL
+# resolve_kernel <version prefix | release | path of an image>: sets KIMAGE, KREL,
+# and where its modules are, KROOT/lib/modules. A kernel that is not installed may
+# have been unpacked by scripts/fetch-kernel.
 resolve_kernel()
 {
 	local image
 
+	KROOT=
 	case $1 in
 	/* | ./*)
 		KIMAGE=$1
@@ -31,11 +35,26 @@ resolve_kernel()
 		for image in "/boot/vmlinuz-$1" "/boot/vmlinuz-$1"[.-]*; do
 			[ -r "$image" ] && KIMAGE=$image
 		done
-		[ -n "$KIMAGE" ] || die "no kernel $1 in /boot (scripts/setup)"
 		KREL=${KIMAGE#/boot/vmlinuz-}
+		[ -n "$KIMAGE" ] || resolve_unpacked "$1" ||
+			die "no kernel $1 in /boot (scripts/setup)"
 		;;
 	esac
-	[ -d "/lib/modules/$KREL" ] || die "no modules of $KREL"
+	[ -d "$KROOT/lib/modules/$KREL" ] || die "no modules of $KREL"
+}
+
+# resolve_unpacked <version prefix | release>: among those of scripts/fetch-kernel
+resolve_unpacked()
+{
+	local image
+
+	for image in "$UNPACKED/$1"/vmlinuz "$UNPACKED/$1"[.-]*/vmlinuz; do
+		[ -r "$image" ] || continue
+		KIMAGE=$image
+		KROOT=${image%/vmlinuz}
+		KREL=${KROOT##*/}
+	done
+	[ -n "$KIMAGE" ]
 }
 
 # Files that the first steps of a guest need, in the order of insmod.
@@ -45,7 +64,7 @@ initrd_modules()
 
 	for module in virtio_pci 9pnet_virtio 9p overlay virtio_blk \
 		virtio_console; do
-		modprobe -S "$KREL" -D "$module" || return
+		modprobe -d "${KROOT:-/}" -S "$KREL" -D "$module" || return
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
 }
 
@@ -57,7 +76,7 @@ ensure_initrd()
 	INITRD=$dir/initrd.img
 	if [ "$INITRD" -nt "$TOP/tests/qemu/init" ] &&
 		[ "$INITRD" -nt "$TOP/tests/qemu/lib.sh" ] &&
-		[ "$INITRD" -nt "/lib/modules/$KREL/modules.dep" ]; then
+		[ "$INITRD" -nt "$KROOT/lib/modules/$KREL/modules.dep" ]; then
 		return
 	fi
 	mkdir -p "$dir"
@@ -104,7 +123,8 @@ ensure_module()
 {
 	local dir=$BUILD/$KREL/mods/lib/modules/$KREL ko sum
 
-	"$TOP/scripts/build-module" "$KREL" > "$BUILD/$KREL/build.log" 2>&1 || {
+	"$TOP/scripts/build-module" ${KROOT:+--root "$KROOT"} "$KREL" \
+		DEBUG_HOOKS=1 > "$BUILD/$KREL/build.log" 2>&1 || {
 		tail -n 30 "$BUILD/$KREL/build.log" >&2
 		die "the module does not build for $KREL"
 	}
@@ -116,8 +136,9 @@ ensure_module()
 	# depmod reads every module of the kernel: only when it matters.
 	sum=$(modinfo -F alias "$ko"; modinfo -F depends "$ko")
 	[ "$sum" != "$(cat "$dir.sum" 2> /dev/null)" ] || return 0
-	ln -sfn "/lib/modules/$KREL/kernel" "$dir/kernel"
-	cp "/lib/modules/$KREL"/modules.{order,builtin,builtin.modinfo} "$dir"
+	ln -sfn "$KROOT/lib/modules/$KREL/kernel" "$dir/kernel"
+	cp "$KROOT/lib/modules/$KREL"/modules.{order,builtin,builtin.modinfo} \
+		"$dir"
 	depmod -b "$BUILD/$KREL/mods" "$KREL" || die "depmod failed"
 	printf '%s\n' "$sum" > "$dir.sum"
 }
