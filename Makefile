@@ -9,7 +9,11 @@
 #   make check              the tests, on Debian's kernels 6.1 and 6.12
 #   make check-full         those that take long as well
 #   make bench              what it costs, beside linear, dm-snapshot and dm-thin
-#   make install            module, tools, manuals
+#   make install            module, tools, manuals; DESTDIR is honoured
+#   make uninstall
+#   make dkms-install       the module to DKMS, for every kernel with headers
+#   make dkms-remove
+#   make deb                Debian packages of both, in .build/deb
 #   make clean
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -54,9 +58,31 @@ check-full:
 bench:
 	scripts/bench
 
+# Where the module is that is installed, and for which kernel.
+release = $(shell sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' \
+	$(KDIR)/include/generated/utsrelease.h)
+installed = $(DESTDIR)/lib/modules/$(release)/updates
+
+# Packages do depmod when they are installed; here there is nobody else.
 install: modules tools
-	$(kbuild) modules_install
+	$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates \
+		DEPMOD=true modules_install
+	$(if $(DESTDIR),,depmod $(release))
 	$(MAKE) -C userspace install
+
+uninstall: headers
+	rm -f $(installed)/dm-snapprot.ko $(installed)/dm-snapprot.ko.*
+	$(if $(DESTDIR),,depmod $(release))
+	$(MAKE) -C userspace uninstall
+
+dkms-install:
+	scripts/dkms install
+
+dkms-remove:
+	scripts/dkms remove
+
+deb:
+	scripts/build-deb
 
 clean:
 	rm -rf .build
@@ -70,4 +96,4 @@ clean:
 		-o -name have.h \) -delete
 
 .PHONY: all modules headers tools test-tools demo check check-full bench \
-	install clean
+	install uninstall dkms-install dkms-remove deb clean
