@@ -33,6 +33,8 @@
 #define SNAPPROT_MIN_STORE_BLOCKS	1024u	/* 4 MiB */
 /* Block numbers and origin sizes stay below this, so that sums never wrap. */
 #define SNAPPROT_MAX_BLOCKS		0x1000000000000ull
+/* Numbers that only grow stay below, so that none ever wraps. */
+#define SNAPPROT_MAX_SEQ		0x4000000000000000ull
 
 /*
  * Bounds on what lies between two checkpoints, so that any reader can replay

@@ -192,6 +192,12 @@ static bool sectors_ok(u64 sectors)
 	       sectors < SNAPPROT_MAX_BLOCKS * SNAPPROT_SECTORS_PER_BLOCK;
 }
 
+/* A number that counts from 1 and only grows */
+static bool seq_ok(__le64 seq)
+{
+	return seq && le64_to_cpu(seq) < SNAPPROT_MAX_SEQ;
+}
+
 static bool super_index_ok(const struct snapprot_disk_super *s, u64 blocks)
 {
 	u64 root = le64_to_cpu(s->root);
@@ -226,7 +232,9 @@ static bool super_ok(const struct snapprot_disk_super *s)
 	return le32_to_cpu(s->block_size) == SNAPPROT_BLOCK_SIZE &&
 	       !(le32_to_cpu(s->flags) & ~SNAPPROT_SUPER_FLAGS) &&
 	       sectors_ok(le64_to_cpu(s->origin_sectors)) &&
-	       s->epoch && s->ckpt_seq && s->log_seq && s->h.seq &&
+	       s->epoch && seq_ok(s->ckpt_seq) && seq_ok(s->log_seq) &&
+	       seq_ok(s->h.seq) &&
+	       le64_to_cpu(s->generation) < SNAPPROT_MAX_SEQ &&
 	       le32_to_cpu(s->nr_snaps) <= SNAPPROT_MAX_SNAPSHOTS &&
 	       le64_to_cpu(s->sweep_block) < SNAPPROT_MAX_BLOCKS &&
 	       super_space_ok(s, blocks) && super_index_ok(s, blocks);
@@ -336,7 +344,9 @@ int snapprot_label_verify(const struct snapprot_disk_label *l, u32 copy)
 	    le32_to_cpu(l->compat_ro) & ~SNAPPROT_COMPAT_RO_KNOWN)
 		return -EPROTONOSUPPORT;
 	if (le32_to_cpu(l->flags) & ~SNAPPROT_LABEL_FLAGS ||
-	    !sectors_ok(le64_to_cpu(l->origin_sectors)) || !l->h.seq ||
+	    !sectors_ok(le64_to_cpu(l->origin_sectors)) ||
+	    !seq_ok(l->h.seq) ||
+	    le64_to_cpu(l->generation) >= SNAPPROT_MAX_SEQ ||
 	    le32_to_cpu(l->nr_valid) > SNAPPROT_MAX_SNAPSHOTS ||
 	    le32_to_cpu(l->nr_lost) > SNAPPROT_MAX_SNAPSHOTS)
 		return -EBADMSG;

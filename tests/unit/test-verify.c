@@ -58,9 +58,15 @@ static void super_rules(void)
 	SUPER_CASE(store_blocks, 1023, 64, -EBADMSG);
 	SUPER_CASE(store_blocks, SNAPPROT_MAX_BLOCKS, 64, -EBADMSG);
 	SUPER_CASE(store_blocks, ~0ull, 64, -EBADMSG);
+	SUPER_CASE(h.seq, SNAPPROT_MAX_SEQ, 64, -EBADMSG);
+	SUPER_CASE(generation, SNAPPROT_MAX_SEQ - 1, 64, 0);
+	SUPER_CASE(generation, SNAPPROT_MAX_SEQ, 64, -EBADMSG);
 	SUPER_CASE(ckpt_seq, 0, 64, -EBADMSG);
+	SUPER_CASE(ckpt_seq, SNAPPROT_MAX_SEQ - 1, 64, 0);
+	SUPER_CASE(ckpt_seq, SNAPPROT_MAX_SEQ, 64, -EBADMSG);
 	SUPER_CASE(epoch, 0, 32, -EBADMSG);
 	SUPER_CASE(log_seq, 0, 64, -EBADMSG);
+	SUPER_CASE(log_seq, SNAPPROT_MAX_SEQ, 64, -EBADMSG);
 	SUPER_CASE(log_block, 0, 64, -EBADMSG);
 	SUPER_CASE(log_block, 1, 64, -EBADMSG);
 	SUPER_CASE(log_block, 64, 64, -EBADMSG);
@@ -195,6 +201,8 @@ static void label_rules(void)
 	LABEL_CASE(flags, 8, 32, -EBADMSG);
 	LABEL_CASE(origin_sectors, 0, 64, -EBADMSG);
 	LABEL_CASE(h.seq, 0, 64, -EBADMSG);
+	LABEL_CASE(h.seq, SNAPPROT_MAX_SEQ, 64, -EBADMSG);
+	LABEL_CASE(generation, SNAPPROT_MAX_SEQ, 64, -EBADMSG);
 	LABEL_CASE(h.block, 1, 64, -EBADMSG);
 	LABEL_CASE(h.magic, SNAPPROT_MAGIC_SUPER, 32, -EBADMSG);
 	LABEL_CASE(nr_valid, SNAPPROT_MAX_SNAPSHOTS + 1, 32, -EBADMSG);
