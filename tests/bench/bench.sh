@@ -115,17 +115,28 @@ byhand()
 		kbps=$((256 * 1024 * 1000000 / us))
 }
 
+# settled: what first writes have left to be done is done
+settled()
+{
+	local before
+
+	before=$(counters)
+	sleep 1
+	[ "$(counters)" = "$before" ]
+}
+
 # rewrites <words> -- <device>: further ones should cost nothing
 rewrites()
 {
 	local words=("${@:1:$#-2}") dev=${!#}
 
-	# The same seed, so the same blocks as before.
+	wait_for 30 settled
+	# All of it has been written before.
 	measure "${words[@]}" work=rand4k-again -- "$dev" --rw=randwrite \
-		--bs=4k --iodepth=32 --size=128M --io_size=32M --loops=4
+		--bs=4k --iodepth=32 --offset=256M --size=256M --io_size=128M
 	measure "${words[@]}" work=rand4k-4jobs -- "$dev" --rw=randwrite \
 		--bs=4k --iodepth=16 --numjobs=4 --group_reporting \
-		--offset=256M --size=128M --io_size=16M --loops=2
+		--offset=256M --size=256M --io_size=32M
 }
 
 # reads <words> -- <device of a snapshot>
