@@ -63,7 +63,7 @@ static void run(const struct plan *plan)
 	void *ctx;
 	u32 i;
 
-	alarm(RUN_SECONDS);
+	alarm(plan->p->seconds ? plan->p->seconds : RUN_SECONDS);
 	shared->at = 0;
 	unit_stream(0);
 	ctx = plan->p->start();

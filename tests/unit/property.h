@@ -21,6 +21,7 @@
  * @op: one operation; it says with property_say() what it was
  * @end: what has to be so in the end; frees everything
  * @counts: what is counted by property_count(), in words, ended by NULL
+ * @seconds: that a run may take; 0: a minute
  */
 struct property {
 	const char *name;
@@ -28,6 +29,7 @@ struct property {
 	void (*op)(void *ctx);
 	void (*end)(void *ctx);
 	const char *const *counts;
+	unsigned int seconds;
 };
 
 /* @runs runs of @ops operations, the first one of the seed that there is. */
