@@ -238,10 +238,14 @@ static void adopt_args(struct snapprot_volume *vol, struct snapprot_origin *o)
 	vol->origin_dev.bdev = o->dev->bdev;
 }
 
-/* Readers of snapshots may be at the old device: let them end. */
-static void leave_origin(struct snapprot_volume *vol)
+/*
+ * Readers of snapshots may be at the old device: let them end. If there is another
+ * one in a moment, those that come wait for it.
+ */
+static void leave_origin(struct snapprot_volume *vol, bool moves)
 {
 	down_write(&vol->store_sem);
+	WRITE_ONCE(vol->origin_moves, moves);
 	spin_lock_irq(&vol->lock);
 	vol->origin_bdev = NULL;
 	spin_unlock_irq(&vol->lock);
@@ -365,7 +369,7 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 		goto out;
 	}
 	if (vol->origin)
-		leave_origin(vol);
+		leave_origin(vol, true);
 	mutex_lock(&vol->mutex);
 	err = snapprot_label_load(vol, o);
 	if (err) {
@@ -406,6 +410,8 @@ int snapprot_volume_claim(struct snapprot_origin *o)
 	vol->running = true;
 	snapprot_volume_kick(vol);
 out:
+	WRITE_ONCE(vol->origin_moves, false);
+	snapprot_view_kick(vol);
 	mutex_unlock(&vol->admin);
 	memalloc_noio_restore(noio);
 	return err;
@@ -452,7 +458,7 @@ void snapprot_volume_unclaim(struct snapprot_origin *o)
 		down_write(&vol->store_sem);
 		vol->attached = false;
 		up_write(&vol->store_sem);
-		leave_origin(vol);
+		leave_origin(vol, false);
 		flush_work(&vol->fault_work);
 	}
 	mutex_unlock(&vol->admin);

@@ -495,6 +495,7 @@ struct snapprot_volume {
 	bool handling;			/* the fault work is at one */
 	int raised_errno;
 	struct block_device *origin_bdev;
+	bool origin_moves;		/* it is about to be another, or the same */
 	sector_t sectors;
 
 	struct percpu_ref writes;	/* in flight to the origin */

@@ -546,7 +546,7 @@ static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 
 /*
  * One bio of a view: 0 started (or ended with an error), -EAGAIN it has to
- * wait for the store.
+ * wait for the store, -EBUSY for the origin's next table.
  */
 static int view_read(struct snapprot_volume *vol, struct bio *bio)
 {
@@ -558,6 +558,8 @@ static int view_read(struct snapprot_volume *vol, struct bio *bio)
 
 	if (s && vol->attached && READ_ONCE(s->suspended))
 		return -EAGAIN;
+	if (s && vol->attached && READ_ONCE(vol->origin_moves))
+		return -EBUSY;
 	if (!views_readable(vol)) {
 		parent_done(bio, BLK_STS_IOERR);
 		return 0;
@@ -592,10 +594,12 @@ void snapprot_view_work(struct work_struct *work)
 	down_read(&vol->store_sem);
 	while ((bio = bio_list_pop(&todo))) {
 		struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+		int err = view_read(vol, bio);
 
-		if (view_read(vol, bio) != -EAGAIN)
+		if (!err)
 			continue;
-		if (READ_ONCE(vb->view->suspending))
+		/* The origin comes without anybody's help, the store may not. */
+		if (err == -EAGAIN && READ_ONCE(vb->view->suspending))
 			parent_done(bio, vb->view->noflush ?
 				    BLK_STS_DM_REQUEUE : BLK_STS_IOERR);
 		else

@@ -119,6 +119,41 @@ holds()
 	[ "$(st held)" = "$1" ]
 }
 
+reads_under_way()
+{
+	[ "$(awk '{ print $1 }' "/sys/block/$(dm_kernel_name olow)/inflight")" != 0 ]
+}
+
+# The live volume gets another table, for which its label is read. A reader of a snapshot
+# that comes then waits, and nothing else.
+case_read_while_the_origin_is_reloaded()
+{
+	local reader resumer want
+
+	layers
+	sp_up
+	images_begin
+	images_take 1
+	images_write_at 64 8 99
+	sp_load_view 1
+	want=$(dev_sum /dev/mapper/snap1 64 16)
+	dmsetup load origin --table "$(origin_table)"
+	dmsetup suspend origin
+	layer_delay olow 50000 0
+	dmsetup resume origin &
+	resumer=$!
+	wait_for 20 reads_under_way
+	dev_sum /dev/mapper/snap1 64 16 > read.sum &
+	reader=$!
+	wait_for 20 is_held "$reader"
+	layer_linear olow
+	wait "$resumer"
+	wait "$reader"
+	expect_eq "what was read" "$(< read.sum)" "$want"
+	sp_remove snap1
+	images_check
+}
+
 # Reads of a few blocks go straight to the store, and larger ones do not; what
 # either finds there is compared with its checksum.
 case_old_data_is_verified()
@@ -230,5 +265,6 @@ case_readers_and_writers()
 }
 
 run_cases case_read_in_flight_when_write_is_released \
-	case_no_write_before_the_commit case_old_data_is_verified \
+	case_no_write_before_the_commit \
+	case_read_while_the_origin_is_reloaded case_old_data_is_verified \
 	case_writers_on_the_same_blocks case_readers_and_writers
