@@ -78,9 +78,9 @@ bool snapprot_bits_set(struct snapprot_bits *b, u64 block)
 	unsigned long *page = xa_load(&b->pages, index);
 
 	if (!page) {
-		page = (void *)get_zeroed_page(GFP_NOIO | __GFP_NOWARN);
+		page = (void *)get_zeroed_page(SNAPPROT_GFP_RESERVES);
 		if (!page || xa_err(xa_store(&b->pages, index, page,
-					     GFP_NOIO | __GFP_NOWARN))) {
+					     SNAPPROT_GFP_RESERVES))) {
 			free_page((unsigned long)page);
 			b->complete = false;
 			return false;

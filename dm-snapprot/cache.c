@@ -65,18 +65,34 @@ static void cache_shrink(struct snapprot_cache *c)
 						struct snapprot_cached, list));
 }
 
+/*
+ * A page, sooner than waiting for one that of a block that can be read again. What
+ * it is for is soon done, and may free more.
+ */
+static struct page *cache_page(struct snapprot_cache *c)
+{
+	struct page *page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!page && !list_empty(&c->lru)) {
+		cached_free(c, list_first_entry(&c->lru, struct snapprot_cached,
+						list));
+		page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
+	}
+	return page ? page : alloc_page(SNAPPROT_GFP_RESERVES);
+}
+
 static struct snapprot_cached *cached_new(struct snapprot_cache *c, u64 block)
 {
-	struct snapprot_cached *b = kzalloc(sizeof(*b), GFP_NOIO);
+	struct snapprot_cached *b = kzalloc(sizeof(*b), SNAPPROT_GFP_RESERVES);
 
 	if (!b)
 		return NULL;
 	INIT_LIST_HEAD(&b->list);
 	b->block = block;
-	b->page = alloc_page(GFP_NOIO);
+	b->page = cache_page(c);
 	if (!b->page)
 		goto free;
-	if (xa_err(xa_store(&c->blocks, block, b, GFP_NOIO)))
+	if (xa_err(xa_store(&c->blocks, block, b, SNAPPROT_GFP_RESERVES)))
 		goto free_page;
 	c->count++;
 	return b;
@@ -241,7 +257,7 @@ static int env_rw(struct snapprot_store *s, blk_opf_t opf, u64 block,
 
 	if (READ_ONCE(s->failed))
 		return -EIO;
-	page = alloc_page(GFP_NOIO);
+	page = alloc_page(SNAPPROT_GFP_RESERVES);
 	if (!page)
 		return -ENOMEM;
 	if (write)
@@ -271,7 +287,12 @@ static int env_write(struct snapprot_env *env, u64 block, const void *data)
 
 static void *env_alloc(struct snapprot_env *env, size_t size)
 {
-	return kvzalloc(size, GFP_KERNEL);
+	void *p = NULL;
+
+	/* What is larger is needed where the store is opened, or has to be had. */
+	if (size <= PAGE_SIZE << PAGE_ALLOC_COSTLY_ORDER)
+		p = kzalloc(size, SNAPPROT_GFP_RESERVES);
+	return p ? p : kvzalloc(size, GFP_KERNEL);
 }
 
 static void env_free(struct snapprot_env *env, void *p)

@@ -52,6 +52,12 @@
 
 #define DM_MSG_PREFIX "snapprot"
 
+/*
+ * Under store->lock, and wherever else writes wait for it, nobody waits for memory:
+ * it may be one of those writes, to swap, that is to free some.
+ */
+#define SNAPPROT_GFP_RESERVES	(GFP_NOWAIT | __GFP_MEMALLOC | __GFP_NOWARN)
+
 /* Longest bio that the write path takes whole, in blocks and sectors. */
 #define SNAPPROT_MAX_BIO_BLOCKS		256u
 #define SNAPPROT_MAX_BIO_SECTORS	(SNAPPROT_MAX_BIO_BLOCKS * \
