@@ -837,6 +837,40 @@ host_kill()
 	done
 }
 
+# host_unplug <serial>, host_plug <serial>: origin, store, spare0 ... goes, or comes
+# back, maybe under another name; returns when the kernel has noticed. Needs
+# "hotplug: yes".
+host_unplug()
+{
+	echo "@unplug $1" >&3
+	wait_for 60 disk_is_gone "$1"
+}
+
+host_plug()
+{
+	echo "@plug $1" >&3
+	wait_for 60 disk_of "$1"
+}
+
+# disk_of <serial>: its device
+disk_of()
+{
+	local file
+
+	for file in /sys/block/vd*/serial; do
+		[ "$(cat "$file" 2> /dev/null)" = "$1" ] || continue
+		file=${file%/serial}
+		echo "/dev/${file##*/}"
+		return
+	done
+	return 1
+}
+
+disk_is_gone()
+{
+	! disk_of "$1"
+}
+
 # keep <name> <value>: "kept <name>" prints it, in a later boot of the test as
 # well
 keep()

@@ -183,15 +183,16 @@ header_or()
 # same may share a guest.
 machine_of()
 {
-	local boots log private=
+	local boots log hotplug private=
 
 	boots=$(header_or "$1" boots 1)
 	log=$(header_or "$1" log-writes no)
-	[ "$boots$log" = 1no ] || private=$1
-	printf '%s|%s|%s|%s|%s|%s|%s\n' \
+	hotplug=$(header_or "$1" hotplug no)
+	[ "$boots$log$hotplug" = 1nono ] || private=$1
+	printf '%s|%s|%s|%s|%s|%s|%s|%s\n' \
 		"$(header_or "$1" disks '256M 256M 256M')" \
 		"$(header_or "$1" memory 1G)" "$(header_or "$1" cpus "${SNAPPROT_CPUS:-1}")" \
-		"$(header_or "$1" cache unsafe)" "$log" \
+		"$(header_or "$1" cache unsafe)" "$log" "$hotplug" \
 		"$(header_or "$1" cmdline '')" "$private"
 }
 
