@@ -852,7 +852,8 @@ host_plug()
 	wait_for 60 disk_of "$1"
 }
 
-# disk_of <serial>: its device
+# disk_of <serial>: its device. Used in a trap as well, where "return" alone would
+# return what was before.
 disk_of()
 {
 	local file
@@ -861,7 +862,7 @@ disk_of()
 		[ "$(cat "$file" 2> /dev/null)" = "$1" ] || continue
 		file=${file%/serial}
 		echo "/dev/${file##*/}"
-		return
+		return 0
 	done
 	return 1
 }
