@@ -274,7 +274,8 @@ static int bring_live(struct job *job, bool undo_store)
 
 /*
  * A store that is loaded first meets its volume only when that is resumed, and may
- * be refused then. It would be in the way of the right one.
+ * be refused then. It would be in the way of the right one. One that has been taken
+ * by a volume that is blocked stays, as it is for people to say that all is well.
  */
 static int check_taken(struct job *job)
 {
@@ -285,7 +286,12 @@ static int check_taken(struct job *job)
 	err = mapper_scan(&scan);
 	live = mapper_find(&scan, MAPPER_LIVE, job->volume, 0);
 	store = mapper_find(&scan, MAPPER_STORE, job->volume, 0);
-	if (!err && live && store && strcmp(live->live.state, "active")) {
+	if (!err && live && store && !strcmp(live->live.state, "blocked") &&
+	    !strcmp(store->store.state, "online")) {
+		printf("%s: still blocked by %s (see snapprot clear)\n",
+		       job->e->name, live->live.fault);
+	} else if (!err && live && store &&
+		   strcmp(live->live.state, "active")) {
 		code = complain(TOOL_FAILED,
 				"%s: %s: the store was refused: the volume is %s (the kernel's log says more)",
 				job->e->name, job->store, live->live.state);

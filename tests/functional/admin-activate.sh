@@ -131,6 +131,28 @@ case_store_comes_later()
 	dmsetup remove other
 }
 
+# It is the right one and stays; that all is well is for people to say.
+case_store_comes_to_a_blocked_volume()
+{
+	layer_new other "$STORE"
+	STORE=/dev/mapper/other
+	sp_format
+	tab <<< "data $ORIGIN - protect"
+	tool 0 activate data
+	tool 0 snapshot data
+	layer_error other
+	expect_error "Input/output error" write_at /dev/mapper/data 0 8 1
+	dmsetup remove data-store
+	layer_linear other
+	tool 0 activate data
+	expect_eq said "$OUT" \
+		"data: still blocked by cow_write (see snapprot clear)"
+	expect_eq names "$(all_names)" "data data-store other"
+	expect_eq state "$(cells status -o STATE)" blocked
+	tool 0 clear data
+	expect_match status "$(cells status)" '^data protect active 1 0 '
+}
+
 case_wrong_store()
 {
 	local spare
@@ -362,7 +384,8 @@ case_grow()
 }
 
 run_cases case_loads_the_module case_no_module case_options \
-	case_without_store case_store_comes_later case_wrong_store \
+	case_without_store case_store_comes_later \
+	case_store_comes_to_a_blocked_volume case_wrong_store \
 	case_store_fails case_wrong_origin case_in_use case_live_fails case_bad_lines \
 	case_auto case_label_elsewhere case_deactivate_busy case_stack \
 	case_odd_names case_grow
