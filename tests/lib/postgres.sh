@@ -207,7 +207,11 @@ bank_up()
 
 live_gone()
 {
-	! mountpoint -q "$LIVE" || umount "$LIVE"
+	local dir
+
+	for dir in "$SNAP" "$LIVE"; do
+		! mountpoint -q "$dir" || umount "$dir"
+	done
 }
 
 # take [<option>]...: a snapshot now. AT_LEAST and AT_MOST, by its number, are the
