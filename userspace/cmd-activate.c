@@ -8,12 +8,16 @@
  * command later brings a store that was late.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "admin.h"
 #include "locate.h"
@@ -392,7 +396,202 @@ static int activate_names(const struct tab *tab, char **names)
 	return code;
 }
 
-static int with_tab(bool all, char **names)
+/* ---- a store that has come ---------------------------------------------------------------- */
+
+/* Its device was pulled out, though what was loaded from it is still there. */
+static bool is_pulled(const struct mapper_dev *store)
+{
+	unsigned int ma, mi;
+	char path[64];
+	u64 size = 0;
+	FILE *f;
+
+	if (sscanf(store->table, "%u:%u", &ma, &mi) != 2)
+		return false;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", ma, mi);
+	f = fopen(path, "re");
+	if (!f)
+		return errno == ENOENT;
+	if (fscanf(f, "%" SCNu64, &size) != 1)
+		size = 0;
+	fclose(f);
+	return !size;
+}
+
+/*
+ * For a volume that is not active there is nothing to do: whoever activates it
+ * looks for the store then, and not at the same time, as there is a lock.
+ */
+static int store_has_come(const struct tab *tab, const char *volume)
+{
+	const struct mapper_dev *live, *store;
+	const struct tab_entry *e = NULL;
+	struct mapper_scan scan;
+	int code, err = 0;
+
+	code = admin_begin(&scan);
+	live = code ? NULL : mapper_find(&scan, MAPPER_LIVE, volume, 0);
+	if (live)
+		e = tab_find(tab, live->name);
+	store = e ? mapper_find(&scan, MAPPER_STORE, volume, 0) : NULL;
+	if (store && is_pulled(store))
+		err = mapper_remove(store->name);
+	else if (store)
+		e = NULL;
+	if (err)
+		code = complain(admin_code(err),
+				"%s: is of a device that is gone, and cannot be removed: %s",
+				store->name, strerror(-err));
+	mapper_scan_free(&scan);
+	return e && !code ? activate_entry(e) : code;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+/**
+ * struct asked - what is to be activated
+ * @store: UUID of the volume whose store has come, or NULL
+ * @names: if it is neither @all nor @store
+ */
+struct asked {
+	bool all;
+	bool wait;
+	char store[37];
+	char **names;
+};
+
+/* Not every change is an event: a device that is removed is none. */
+#define LOOK_AGAIN_MS	5000
+
+/* The kernel's grace period ends it, if the store does not. NULL: it is gone. */
+static const struct mapper_dev *wait_while_waiting(const char *name,
+						   struct mapper_scan *scan)
+{
+	const struct mapper_dev *live;
+	struct pollfd control = {
+		.fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC),
+		.events = POLLIN,
+	};
+
+	for (;;) {
+		mapper_arm(control.fd);
+		live = mapper_scan(scan) ? NULL : mapper_find_live(scan, name);
+		if (!live || strcmp(live->live.state, "waiting"))
+			break;
+		poll(&control, 1, LOOK_AGAIN_MS);
+		mapper_scan_free(scan);
+	}
+	close(control.fd);
+	return live;
+}
+
+/*
+ * Whatever @code came of activating, the volume may be well now: another store may
+ * have come than the one that was refused.
+ */
+static int wait_for_store(const char *name, int code)
+{
+	const struct mapper_dev *live;
+	struct mapper_scan scan;
+
+	live = wait_while_waiting(name, &scan);
+	if (!live)
+		code = code ? code : complain(TOOL_FAILED, "%s: is not active",
+					      name);
+	else if (!strcmp(live->live.state, "blocked"))
+		code = complain(TOOL_FAILED, "%s: is blocked: %s", name,
+				live->live.fault);
+	else
+		code = 0;
+	if (live && !code && live->live.fault[0])
+		printf("%s: goes on without its snapshots: %s\n", name,
+		       live->live.fault);
+	mapper_scan_free(&scan);
+	return code;
+}
+
+static int wait_for_stores(const struct tab *tab, const struct asked *a,
+			   int failed)
+{
+	const struct tab_entry *e;
+	int one, code = 0;
+	char **name;
+	size_t i;
+
+	for (i = 0; a->all && i < tab->count; i++) {
+		e = &tab->entries[i];
+		if (e->flag[TAB_NOAUTO])
+			continue;
+		one = wait_for_store(e->name, failed ? failed : TOOL_FAILED);
+		if (!code && !e->flag[TAB_NOFAIL])
+			code = one;
+	}
+	for (name = a->names; !a->all && *name; name++) {
+		one = wait_for_store(*name, failed);
+		code = code ? code : one;
+	}
+	return code;
+}
+
+/* ---- arguments ----------------------------------------------------------------------------- */
+
+/*
+ * One at a time: a store that comes while its volume is being loaded without it
+ * would be missed by both. Where there is no /run nobody else does it either.
+ */
+static int lock_others(void)
+{
+	int fd = open("/run/snapprot.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		flock(fd, LOCK_EX);
+	return fd;
+}
+
+static int activate_asked(const struct tab *tab, const struct asked *a)
+{
+	int code, lock = lock_others();
+
+	if (a->store[0])
+		code = store_has_come(tab, a->store);
+	else
+		code = a->all ? activate_all(tab) : activate_names(tab, a->names);
+	if (lock >= 0)
+		close(lock);
+	return a->wait ? wait_for_stores(tab, a, code) : code;
+}
+
+static void ignore_line(void *ctx, unsigned int line, unsigned int column,
+			const char *what)
+{
+	(void)ctx;
+	(void)line;
+	(void)column;
+	(void)what;
+}
+
+/*
+ * Lines that are wrong are told to who wants all of them. Whoever asks for one volume
+ * hears of them only if it is not in any other line.
+ */
+static int read_tab(struct tab *tab, const struct asked *a, int *bad)
+{
+	bool tell = a->all;
+	char **name;
+	int err;
+
+	if (!a->all) {
+		err = tab_read(tab, TAB_PATH, ignore_line, NULL);
+		for (name = a->names; !err && *name; name++)
+			tell = tell || (tab->bad && !tab_find(tab, *name));
+		if (err || !tell)
+			return err;
+		tab_free(tab);
+	}
+	return tab_read(tab, TAB_PATH, complain_tab, bad);
+}
+
+static int with_tab(const struct asked *a)
 {
 	struct mapper_scan scan;
 	int bad = 0, code, err;
@@ -405,33 +604,68 @@ static int with_tab(bool all, char **names)
 		code = admin_check_module();
 	if (code)
 		return code;
-	err = tab_read(&tab, TAB_PATH, complain_tab, &bad);
+	err = read_tab(&tab, a, &bad);
 	if (err)
 		code = complain(TOOL_FAILED, TAB_PATH ": %s", strerror(-err));
 	else
-		code = all ? activate_all(&tab) : activate_names(&tab, names);
+		code = activate_asked(&tab, a);
 	tab_free(&tab);
 	if (!code)
 		code = bad;
 	return code ? code : output_end();
 }
 
+static int parse_options(struct asked *a, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "all",	no_argument,		NULL, 'a' },
+		{ "wait",	no_argument,		NULL, 'w' },
+		{ "store",	required_argument,	NULL, 's' },
+		{ NULL,		0,			NULL, 0 }
+	};
+	u8 uuid[16];
+	int opt;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (opt == 'a')
+			a->all = true;
+		else if (opt == 'w')
+			a->wait = true;
+		else if (opt == 's' && snapprot_uuid_parse(optarg, uuid))
+			return complain_usage("--store %s: is not a UUID",
+					      optarg);
+		else if (opt == 's')
+			snapprot_uuid_format(uuid, a->store);
+		else
+			return complain_option(opt, argv);
+	}
+	a->names = argv + optind;
+	if (a->all + !!a->store[0] + !!*a->names != 1)
+		return complain_usage("names of volumes are needed, or --all, or --store");
+	if (a->wait && a->store[0])
+		return complain_usage("--wait does not go with --store");
+	return 0;
+}
+
 static int run_activate(int argc, char **argv)
 {
-	bool all = false;
+	struct asked asked = { .all = false };
 	int code;
 
-	code = admin_all_or_names(argc, argv, &all);
-	return code ? code : with_tab(all, argv + optind);
+	code = parse_options(&asked, argc, argv);
+	return code ? code : with_tab(&asked);
 }
 
 const struct command command_activate = {
 	.name = "activate",
-	.args = "NAME... | --all",
+	.args = "[--wait] NAME... | --all | --store UUID",
 	.what = "load volumes that are in " TAB_PATH,
 	.help =
 	"The store is taken where it is, whatever its device is called now. Without it\n"
 	"the live volume is loaded alone, and waits for it; the same command brings\n"
-	"the store later. --all leaves out lines with noauto.\n",
+	"the store later. --all leaves out lines with noauto. --wait returns when none\n"
+	"waits for its store any more, and fails if one is blocked then. --store is for\n"
+	"udev: it brings the store of that volume, if the volume is active.\n",
 	.run = run_activate,
 };

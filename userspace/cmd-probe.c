@@ -8,9 +8,13 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "../dm-snapprot/core/state.h"
 #include "identify.h"
+#include "mapper.h"
 #include "tool.h"
 
 static void print_common(const char *type,
@@ -85,6 +89,19 @@ static int print_nothing(const struct device *dev, const struct identity *id)
 			dev->path);
 }
 
+/*
+ * Of a whole disk the last sectors may be those of its last partition, and the label
+ * there that one's.
+ */
+static bool is_its_own(const struct device *dev, const struct identity *id,
+		       enum label_place place)
+{
+	const struct snapprot_disk_label *l = &id->label_at[place];
+
+	return place != LABEL_ON_ORIGIN || id->label[place] != TRACE_VALID ||
+	       le64_to_cpu(l->origin_sectors) == label_offset(dev, place) >> 9;
+}
+
 static int probe_device(const struct device *dev)
 {
 	static struct identity id;
@@ -100,7 +117,8 @@ static int probe_device(const struct device *dev)
 		return output_end();
 	}
 	for (place = 0; place < LABEL_PLACES; place++) {
-		if (id.label[place] >= TRACE_NEWER) {
+		if (id.label[place] >= TRACE_NEWER &&
+		    is_its_own(dev, &id, place)) {
 			print_label(&id, place);
 			return output_end();
 		}
@@ -108,18 +126,97 @@ static int probe_device(const struct device *dev)
 	return print_nothing(dev, &id);
 }
 
+/* ---- loaded devices ----------------------------------------------------- */
+
+static void print_loaded(const struct mapper_dev *dev)
+{
+	static const char * const types[] = {
+		[MAPPER_LIVE]		= "live",
+		[MAPPER_STORE]		= "active-store",
+		[MAPPER_VIEW]		= "view",
+		[MAPPER_OVERLAY]	= "overlay",
+	};
+
+	printf("SNAPPROT_TYPE=%s\n", types[dev->kind]);
+	printf("SNAPPROT_UUID=%s\n", dev->volume);
+	if (dev->kind == MAPPER_LIVE)
+		printf("SNAPPROT_MODE=%s\nSNAPPROT_STATE=%s\n",
+		       dev->live.mode, dev->live.state);
+	if (dev->kind == MAPPER_LIVE && dev->live.fault[0])
+		printf("SNAPPROT_FAULT=%s\n", dev->live.fault);
+	if (dev->kind == MAPPER_VIEW)
+		printf("SNAPPROT_STATE=%s\n", dev->view.state);
+	if (dev->kind == MAPPER_VIEW || dev->kind == MAPPER_OVERLAY)
+		printf("SNAPPROT_ID=%" PRIu32 "\n", dev->id);
+}
+
+/* First character of a file of the device in sysfs, or 0. */
+static char sys_char(dev_t number, const char *file)
+{
+	char path[96], c = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(number),
+		 minor(number), file);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fread(&c, 1, 1, f) != 1)
+		c = 0;
+	fclose(f);
+	return c;
+}
+
+/*
+ * A loaded device of a volume is told without a read, which may have to wait. One of
+ * somebody else's that is suspended would not answer. True if all is said.
+ */
+static bool probe_loaded(const char *path, int *code)
+{
+	const struct mapper_dev *dev;
+	struct mapper_scan scan;
+	struct stat st;
+	char suspended;
+
+	if (stat(path, &st) || !S_ISBLK(st.st_mode))
+		return false;
+	suspended = sys_char(st.st_rdev, "dm/suspended");
+	if (!suspended)
+		return false;
+	dev = mapper_scan(&scan) ? NULL :
+	      mapper_find_number(&scan, major(st.st_rdev), minor(st.st_rdev));
+	if (dev) {
+		print_loaded(dev);
+		*code = output_end();
+	} else if (suspended == '1') {
+		*code = complain(TOOL_BUSY, "%s: is suspended", path);
+	}
+	mapper_scan_free(&scan);
+	return dev || suspended == '1';
+}
+
+/* ---- the command -------------------------------------------------------- */
+
 static int run_probe(int argc, char **argv)
 {
-	static const struct option options[] = { { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "udev",	no_argument,		NULL, 'u' },
+		{ NULL,		0,			NULL, 0 }
+	};
 	struct device dev = DEVICE_CLOSED;
+	bool udev = false;
 	int opt, code;
 
 	opterr = 0;
-	opt = getopt_long(argc, argv, ":", options, NULL);
-	if (opt != -1)
-		return complain_option(opt, argv);
+	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (opt != 'u')
+			return complain_option(opt, argv);
+		udev = true;
+	}
 	if (argc - optind != 1)
 		return complain_usage("one device is needed");
+	if (udev && probe_loaded(argv[optind], &code))
+		return code;
 
 	code = device_open(&dev, argv[optind], 0);
 	if (code)
@@ -131,11 +228,13 @@ static int run_probe(int argc, char **argv)
 
 const struct command command_probe = {
 	.name = "probe",
-	.args = "DEV",
+	.args = "[--udev] DEV",
 	.what = "say what DEV is, as KEY=VALUE; exit 0 only for a store or label",
 	.help =
 	"SNAPPROT_TYPE is store or label; a label's SNAPPROT_LABEL_PLACE is origin\n"
 	"(its last 1 MiB) or device (one of its own). SNAPPROT_SUPPORTED=0 means a\n"
-	"format version that this tool does not know; only the UUID can be told then.\n",
+	"format version that this tool does not know; only the UUID can be told then.\n"
+	"With --udev a device that is loaded is something as well: live, view, overlay\n"
+	"or active-store; nothing is read from it.\n",
 	.run = run_probe,
 };

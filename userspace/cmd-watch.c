@@ -11,11 +11,9 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <json-c/json.h>
-#include <linux/dm-ioctl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,17 +33,6 @@ struct watch {
 };
 
 /* ---- waiting ------------------------------------------------------------------- */
-
-/* Events from now on end the next wait. */
-static int arm(const struct watch *w)
-{
-	struct dm_ioctl param = {
-		.version = { 4, 37, 0 },
-		.data_size = sizeof(param),
-	};
-
-	return ioctl(w->control, DM_DEV_ARM_POLL, &param) ? -errno : 0;
-}
 
 /* 0 an event; 1 nobody reads what we print any more. */
 static int wait_event(const struct watch *w)
@@ -244,7 +231,7 @@ static int watch(const struct watch *w, struct mapper_scan *before)
 	tell_present(w, &none, before, "present");
 	for (;;) {
 		/* First this, or what comes after the look would be missed. */
-		err = arm(w);
+		err = mapper_arm(w->control);
 		if (!err)
 			err = mapper_scan(&now);
 		if (err)

@@ -9,9 +9,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <libdevmapper.h>
+#include <linux/dm-ioctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "device.h"
 #include "mapper.h"
@@ -446,6 +448,36 @@ int mapper_remove(const char *name)
 	if (task)
 		dm_task_destroy(task);
 	return err;
+}
+
+int mapper_replace_by_error(const char *name, uint64_t sectors)
+{
+	const struct mapper_table table = {
+		.target = "error", .params = "", .sectors = sectors
+	};
+	struct dm_task *task;
+	int err;
+
+	err = load_table(name, &table);
+	if (err)
+		return err;
+	err = -EINVAL;
+	task = new_task(DM_DEVICE_RESUME, name);
+	if (task && dm_task_no_flush(task) && dm_task_skip_lockfs(task))
+		err = run_with_cookie(task, 0);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+int mapper_arm(int control)
+{
+	struct dm_ioctl param = {
+		.version = { 4, 37, 0 },
+		.data_size = sizeof(param),
+	};
+
+	return ioctl(control, DM_DEV_ARM_POLL, &param) ? -errno : 0;
 }
 
 int mapper_message(const char *name, const char *message, char **answer)

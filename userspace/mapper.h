@@ -116,6 +116,13 @@ int mapper_reload(const char *name, const struct mapper_table *table,
 int mapper_suspend(const char *name, bool freeze);
 int mapper_resume(const char *name);
 int mapper_remove(const char *name);
+/*
+ * A table whose I/O all fails, in place of the one that is loaded. What that holds
+ * fails as well: nothing is flushed, and no file system is frozen first.
+ */
+int mapper_replace_by_error(const char *name, uint64_t sectors);
+/* Events of any device from now on end the next poll() of /dev/mapper/control. */
+int mapper_arm(int control);
 /* To sector 0. The @answer, if one is wanted, is to be freed; "" if none came. */
 int mapper_message(const char *name, const char *message, char **answer);
 

@@ -27,6 +27,7 @@ static const struct command * const commands[] = {
 	&command_clear,
 	&command_activate,
 	&command_deactivate,
+	&command_release,
 	&command_grow,
 	&command_expose,
 	&command_conceal,

@@ -20,6 +20,7 @@ static const char * const flag_names[TAB_FLAGS] = {
 	[TAB_NOAUTO]		= "noauto",
 	[TAB_NOFAIL]		= "nofail",
 	[TAB_NETDEV]		= "_netdev",
+	[TAB_INITRD]		= "x-initrd.attach",
 };
 
 static const struct {
@@ -206,7 +207,8 @@ static int parse_option(struct reader *r, struct tab_entry *e, char *opt,
 	if (!len)
 		return wrong(r, opt, "an option is missing");
 	/* For others: systemd's, or a script's. */
-	if (len >= 2 && !memcmp(opt, "x-", 2))
+	if (len >= 2 && !memcmp(opt, "x-", 2) &&
+	    !is_name(opt, len, flag_names[TAB_INITRD]))
 		return 0;
 	if (!equals)
 		return set_flag(r, e, opt, len);

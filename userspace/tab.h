@@ -38,6 +38,7 @@ enum tab_flag {
 	TAB_NOAUTO,
 	TAB_NOFAIL,
 	TAB_NETDEV,
+	TAB_INITRD,		/* activated before the root is mounted */
 	TAB_FLAGS
 };
 

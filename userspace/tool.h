@@ -61,6 +61,7 @@ extern const struct command command_normal;
 extern const struct command command_clear;
 extern const struct command command_activate;
 extern const struct command command_deactivate;
+extern const struct command command_release;
 extern const struct command command_grow;
 extern const struct command command_expose;
 extern const struct command command_conceal;

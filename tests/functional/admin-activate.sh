@@ -112,6 +112,157 @@ case_without_store()
 	expect_eq list "$(cells list -o ID,STATE)" "$id valid"
 }
 
+# hide_store, show_store: nobody looks at a device that is suspended
+hide_store()
+{
+	layer_new hidden "$STORE"
+	dmsetup suspend hidden
+}
+
+show_store()
+{
+	dmsetup resume hidden
+}
+
+# waits_for_store <options>: a volume with a snapshot and no store; and a job that
+# waits for it, WAITER, that puts its exit code into the file code
+waits_for_store()
+{
+	sp_format
+	tab <<< "data $ORIGIN - $1"
+	tool 0 activate data
+	tool 0 snapshot data
+	tool 0 deactivate data
+	hide_store
+	(
+		code=0
+		"$SNAPPROT" activate --wait data > "$TMPDIR/said" 2>&1 ||
+			code=$?
+		echo "$code" > "$TMPDIR/code"
+	) &
+	WAITER=$!
+	wait_value 20 waiting cells status -o STATE
+	kill -0 "$WAITER"
+}
+
+case_wait()
+{
+	waits_for_store grace=80000
+	show_store
+	tool 0 activate --store "$VOLUME_UUID"
+	expect_eq state "$(cells status -o STATE,STORE)" "active data-store"
+	wait "$WAITER"
+	expect_eq code "$(cat "$TMPDIR/code")" 0
+	# A second time there is nothing to do, nor for other volumes.
+	tool 0 activate --store "$VOLUME_UUID"
+	tool 0 activate --store c5a3b5b0-8d0a-4a53-9a6f-0f4c0b6b2a11
+	tool 0 deactivate data
+	tool 0 activate --store "$VOLUME_UUID"
+	expect_eq names "$(all_names)" hidden
+	tool 2 activate --store
+	tool 2 activate --store nonsense
+	tool 2 activate --store "$VOLUME_UUID" data
+	tool 2 activate --wait --store "$VOLUME_UUID"
+}
+
+case_wait_in_vain()
+{
+	waits_for_store grace=80000
+	dmsetup message data 0 set grace 1
+	wait "$WAITER"
+	expect_eq code "$(cat "$TMPDIR/code")" 0
+	expect_match said "$(cat "$TMPDIR/said")" \
+		'data: goes on without its snapshots: store_missing'
+}
+
+case_wait_in_vain_in_protection()
+{
+	waits_for_store grace=80000,protect
+	dmsetup message data 0 set grace 1
+	wait "$WAITER"
+	expect_eq code "$(cat "$TMPDIR/code")" 1
+	expect_match said "$(cat "$TMPDIR/said")" \
+		'snapprot activate: data: is blocked: store_missing'
+}
+
+# write_held: in the background; its exit code goes to the file write
+write_held()
+{
+	(
+		code=0
+		blkpat -s 0 -l 8 fill /dev/mapper/data 5 2> /dev/null || code=$?
+		echo "$code" > "$TMPDIR/write"
+	) &
+	WRITER=$!
+	wait_for 20 is_held "$WRITER"
+}
+
+# What is held fails, and has not reached the origin: the snapshot is as it was.
+case_release_waiting()
+{
+	waits_for_store grace=80000
+	write_held
+	tool 0 release data
+	wait "$WRITER"
+	[ "$(cat "$TMPDIR/write")" != 0 ]
+	wait "$WAITER"
+	expect_eq waiter "$(cat "$TMPDIR/code")" 1
+	expect_error "Input/output error" read_at /dev/mapper/data 0 8
+	dmsetup remove data
+	show_store
+	tool 0 activate data
+	expect_eq state "$(cells status -o STATE)" active
+	expect_eq list "$(cells list -o STATE)" valid
+}
+
+case_release_blocked()
+{
+	sp_format
+	tab <<< "data $ORIGIN $STORE protect,queue_on_fault"
+	tool 0 activate data
+	tool 0 snapshot data
+	dmsetup remove data-store
+	wait_value 20 blocked cells status -o STATE
+	write_held
+	tool 4 release nobody
+	tool 0 release --all
+	wait "$WRITER"
+	[ "$(cat "$TMPDIR/write")" != 0 ]
+	expect_eq state "$(cells status -o STATE)" blocked
+	tool 0 activate data
+	wait_value 20 active cells status -o STATE
+	expect_eq list "$(cells list -o STATE)" valid
+}
+
+# What udev asks of a device is answered without a read of it.
+case_probe_loaded()
+{
+	sp_format
+	tab <<< "data $ORIGIN $STORE protect,queue_on_fault"
+	tool 0 activate data
+	tool 0 snapshot data
+	tool 0 expose data 1
+	tool 0 probe --udev /dev/mapper/data-snap1
+	expect_eq view "$(paste -s -d ' ' <<< "$OUT")" "SNAPPROT_TYPE=view\
+ SNAPPROT_UUID=$VOLUME_UUID SNAPPROT_STATE=valid SNAPPROT_ID=1"
+	tool 0 conceal data 1
+	tool 0 probe --udev /dev/mapper/data-store
+	expect_match store "$OUT" "^SNAPPROT_TYPE=active-store"
+	dmsetup remove data-store
+	wait_value 20 blocked cells status -o STATE
+	tool 0 probe --udev /dev/mapper/data
+	expect_eq live "$(paste -s -d ' ' <<< "$OUT")" "SNAPPROT_TYPE=live\
+ SNAPPROT_UUID=$VOLUME_UUID SNAPPROT_MODE=protect SNAPPROT_STATE=blocked\
+ SNAPPROT_FAULT=store_removed"
+	tool 0 probe --udev "$ORIGIN"
+	expect_match origin "$OUT" '^SNAPPROT_TYPE=label'
+	layer_new other "${SPARE_DISKS%% *}"
+	tool 4 probe --udev /dev/mapper/other
+	dmsetup suspend other
+	tool 5 probe --udev /dev/mapper/other
+	dmsetup resume other
+}
+
 case_store_comes_later()
 {
 	local minor
@@ -261,6 +412,11 @@ snapprot activate: /etc/snapprottab:4:27: unknown option
 snapprot activate: /etc/snapprottab:5:14: another line has this device\$"
 	expect_eq names "$(all_names)" "data data-store"
 	tool 0 deactivate data
+	# They are nothing to who asks for a volume of another line.
+	tool 0 activate data
+	tool 0 deactivate data
+	expect_exit 4 "$SNAPPROT" activate two
+	expect_match errors "$OUTPUT" ':4:27: unknown option.*two: is not in'
 	rm "$TAB"
 	tool 1 activate data
 	expect_match error "$ERR" '/etc/snapprottab: No such file'
@@ -384,7 +540,9 @@ case_grow()
 }
 
 run_cases case_loads_the_module case_no_module case_options \
-	case_without_store case_store_comes_later \
+	case_without_store case_wait case_wait_in_vain \
+	case_wait_in_vain_in_protection case_release_waiting \
+	case_release_blocked case_probe_loaded case_store_comes_later \
 	case_store_comes_to_a_blocked_volume case_wrong_store \
 	case_store_fails case_wrong_origin case_in_use case_live_fails case_bad_lines \
 	case_auto case_label_elsewhere case_deactivate_busy case_stack \
