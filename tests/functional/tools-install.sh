@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What make install puts in place: the tool, manuals, and bash's completion.
+# What make install puts in place: the tool, manuals, bash's completion, and what the
+# boot needs.
 # module: no
 
 # shellcheck source=tests/lib/tools.sh
@@ -18,16 +19,54 @@ commands()
 case_install()
 {
 	new_dir
-	make -s -C "$US" install DESTDIR="$PWD/root" PREFIX=/usr >&2
-	expect_eq files "$(cd root && find . -type f | sort | paste -s -d ' ')" \
-		"./usr/sbin/snapprot\
+	make -s -C "$US" install DESTDIR="$PWD/root" PREFIX=/usr \
+		UDEVDIR=/lib/udev UNITDIR=/lib/systemd/system \
+		GENERATORDIR=/lib/systemd/system-generators >&2
+	expect_eq files "$(cd root && find . ! -type d | sort | paste -s -d ' ')" \
+		"./lib/systemd/system-generators/snapprot-generator\
+ ./lib/systemd/system/snapprot-hold.service\
+ ./lib/systemd/system/snapprot-release.service\
+ ./lib/systemd/system/snapprot-store@.service\
+ ./lib/systemd/system/snapprot.target\
+ ./lib/systemd/system/sysinit.target.wants/snapprot-hold.service\
+ ./lib/systemd/system/sysinit.target.wants/snapprot-release.service\
+ ./lib/systemd/system/sysinit.target.wants/snapprot.target\
+ ./lib/udev/rules.d/59-snapprot.rules ./lib/udev/rules.d/69-snapprot.rules\
+ ./usr/lib/snapprot/snapprot-hold ./usr/sbin/snapprot\
  ./usr/share/bash-completion/completions/snapprot\
+ ./usr/share/initramfs-tools/hooks/snapprot\
+ ./usr/share/initramfs-tools/scripts/local-block/snapprot\
+ ./usr/share/initramfs-tools/scripts/local-top/snapprot\
  ./usr/share/man/man5/snapprottab.5 ./usr/share/man/man7/dm-snapprot.7\
  ./usr/share/man/man8/snapprot.8"
 	root/usr/sbin/snapprot --version > version
 	expect_match version "$(cat version)" '^snapprot [0-9]'
-	make -s -C "$US" uninstall DESTDIR="$PWD/root" PREFIX=/usr >&2
-	expect_eq left "$(find root -type f)" ""
+	make -s -C "$US" uninstall DESTDIR="$PWD/root" PREFIX=/usr \
+		UDEVDIR=/lib/udev UNITDIR=/lib/systemd/system \
+		GENERATORDIR=/lib/systemd/system-generators >&2
+	expect_eq left "$(find root ! -type d)" ""
+}
+
+# What names the tool names it where it is, though make was told another place.
+case_paths()
+{
+	local path
+
+	new_dir
+	for path in /usr /usr/local; do
+		make -s -C "$US" install DESTDIR="$PWD$path.root" \
+			PREFIX="$path" >&2
+		expect_eq places "$(grep -rhE '@[A-Z]+@' "$PWD$path.root" ||
+			:)" ""
+		expect_eq "$path" "$(grep -rhoE '[/a-z]+/snapprot (activate|probe|release)' \
+			"$PWD$path.root" --include='*.rules' \
+			--include='*.service' | cut -d ' ' -f 1 | sort -u)" \
+			"$path/sbin/snapprot"
+		grep -q "$path/sbin/snapprot activate" \
+			"$PWD$path.root"/*/systemd/system-generators/* \
+			"$PWD$path.root"/usr/lib/systemd/system-generators/* \
+			2> /dev/null || fail "$path: not in the generator"
+	done
 }
 
 case_manuals()
@@ -98,4 +137,4 @@ case_completion_is_whole()
 	done
 }
 
-run_cases case_install case_manuals case_completion case_completion_is_whole
+run_cases case_install case_paths case_manuals case_completion case_completion_is_whole
