@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "admin.h"
 #include "device.h"
@@ -22,16 +23,28 @@ static int own_users(const struct mapper_scan *scan,
 	       mapper_find(scan, MAPPER_OVERLAY, dev->volume, dev->id) ? 1 : 0;
 }
 
-static int check_free(const struct mapper_scan *scan,
-		      const struct mapper_dev *dev)
+#define TRIES		25
+#define PAUSE_US	200000
+
+/*
+ * Whoever mounts it or puts something on top can be named. Somebody else is udev as a
+ * rule, which looks at what has just been unmounted, and will not be long.
+ */
+static int check_free(const struct mapper_scan *scan, struct mapper_dev *dev)
 {
 	char who[512];
+	int i;
 
-	if (dev->open_count <= own_users(scan, dev))
-		return 0;
-	if (!device_user(makedev(dev->major, dev->minor), who, sizeof(who)))
-		snprintf(who, sizeof(who), "is in use");
-	return complain(TOOL_BUSY, "%s: %s", dev->name, who);
+	for (i = 0; dev->open_count > own_users(scan, dev); i++) {
+		if (device_user(makedev(dev->major, dev->minor), who,
+				sizeof(who)))
+			return complain(TOOL_BUSY, "%s: %s", dev->name, who);
+		if (i == TRIES)
+			return complain(TOOL_BUSY, "%s: is in use", dev->name);
+		usleep(PAUSE_US);
+		mapper_count_openers(dev);
+	}
+	return 0;
 }
 
 static int remove_kind(const struct mapper_scan *scan, enum mapper_kind kind,
@@ -55,7 +68,7 @@ static int remove_kind(const struct mapper_scan *scan, enum mapper_kind kind,
 }
 
 /* Nothing is touched as long as any of them is in use. */
-static int deactivate_volume(const struct mapper_scan *scan, const char *volume)
+static int deactivate_volume(struct mapper_scan *scan, const char *volume)
 {
 	static const enum mapper_kind order[] = {
 		MAPPER_OVERLAY, MAPPER_VIEW, MAPPER_LIVE, MAPPER_STORE

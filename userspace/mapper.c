@@ -193,7 +193,7 @@ static void free_device(struct mapper_dev *dev)
 }
 
 /* dm_task_no_open_count() above saves time with the others' devices. */
-static void count_openers(struct mapper_dev *dev)
+void mapper_count_openers(struct mapper_dev *dev)
 {
 	struct dm_task *task = new_task(DM_DEVICE_INFO, dev->name);
 	struct dm_info info;
@@ -226,7 +226,7 @@ static int look_at(const char *name, struct mapper_dev *dev)
 		free_device(dev);
 		return err == -ENXIO ? 0 : err;
 	}
-	count_openers(dev);
+	mapper_count_openers(dev);
 	return 1;
 }
 

@@ -84,6 +84,9 @@ struct mapper_scan {
 int mapper_scan(struct mapper_scan *scan);
 void mapper_scan_free(struct mapper_scan *scan);
 
+/* Look again at how many have it open: @open_count. */
+void mapper_count_openers(struct mapper_dev *dev);
+
 /* A live volume by name, path below /dev/mapper or volume UUID; NULL if none. */
 struct mapper_dev *mapper_find_live(const struct mapper_scan *scan,
 				    const char *name);
