@@ -419,6 +419,27 @@ static bool is_pulled(const struct mapper_dev *store)
 }
 
 /*
+ * What is left of a store makes room for it. In normal mode to remove one that the
+ * kernel has not missed yet would cost the snapshots: that is left to somebody who
+ * knows.
+ */
+static int drop_pulled(const struct mapper_dev *live,
+		       const struct mapper_dev *store)
+{
+	int err;
+
+	if (strcmp(live->live.mode, "protect") &&
+	    !strcmp(store->store.state, "online"))
+		return complain(TOOL_BUSY,
+				"%s: its device is gone, but to remove it would cost the snapshots",
+				store->name);
+	err = mapper_remove(store->name);
+	return err ? complain(admin_code(err),
+			      "%s: its device is gone, and it cannot be removed: %s",
+			      store->name, strerror(-err)) : 0;
+}
+
+/*
  * For a volume that is not active there is nothing to do: whoever activates it
  * looks for the store then, and not at the same time, as there is a lock.
  */
@@ -427,21 +448,17 @@ static int store_has_come(const struct tab *tab, const char *volume)
 	const struct mapper_dev *live, *store;
 	const struct tab_entry *e = NULL;
 	struct mapper_scan scan;
-	int code, err = 0;
+	int code;
 
 	code = admin_begin(&scan);
 	live = code ? NULL : mapper_find(&scan, MAPPER_LIVE, volume, 0);
 	if (live)
 		e = tab_find(tab, live->name);
 	store = e ? mapper_find(&scan, MAPPER_STORE, volume, 0) : NULL;
-	if (store && is_pulled(store))
-		err = mapper_remove(store->name);
-	else if (store)
+	if (store && !is_pulled(store))
 		e = NULL;
-	if (err)
-		code = complain(admin_code(err),
-				"%s: is of a device that is gone, and cannot be removed: %s",
-				store->name, strerror(-err));
+	else if (store)
+		code = drop_pulled(live, store);
 	mapper_scan_free(&scan);
 	return e && !code ? activate_entry(e) : code;
 }
