@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -57,6 +58,23 @@ static bool is_one(const char *name, const char *file)
 	return !strcmp(text, "1");
 }
 
+/* Reads of what lies on a blocked volume may be held as well. */
+static bool is_blocked(const struct mapper_scan *scan, dev_t number)
+{
+	const struct mapper_dev *dev;
+	size_t i;
+
+	for (i = 0; i < scan->count; i++) {
+		dev = &scan->devs[i];
+		if (dev->kind == MAPPER_LIVE &&
+		    !strcmp(dev->live.state, "blocked") &&
+		    mapper_depends(major(number), minor(number), dev->major,
+				   dev->minor))
+			return true;
+	}
+	return false;
+}
+
 static bool worth_a_look(const struct mapper_scan *scan, const char *name,
 			 dev_t *number)
 {
@@ -71,7 +89,7 @@ static bool worth_a_look(const struct mapper_scan *scan, const char *name,
 	if (sscanf(text, "%u:%u", &ma, &mi) != 2)
 		return false;
 	*number = makedev(ma, mi);
-	return !mapper_find_number(scan, ma, mi);
+	return !mapper_find_number(scan, ma, mi) && !is_blocked(scan, *number);
 }
 
 /* /dev/mapper/x for one of device-mapper, as its users do not know its number. */

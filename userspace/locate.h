@@ -37,8 +37,8 @@ struct located {
  *	returned
  *
  * Not looked at are those of volumes that are loaded (they show again what lies
- * below them), those that are suspended, which would not answer, and those that
- * have no medium.
+ * below them), those that are suspended or lie on a blocked volume, which would not
+ * answer, and those that have no medium.
  */
 int locate_all(const struct mapper_scan *scan,
 	       int (*fn)(void *ctx, const struct located *dev), void *ctx);

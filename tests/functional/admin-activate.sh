@@ -234,6 +234,22 @@ case_release_blocked()
 	expect_eq list "$(cells list -o STATE)" valid
 }
 
+# What lies on a blocked volume is not read when a store is looked for.
+case_search_beside_a_blocked_volume()
+{
+	sp_format
+	tab <<< "data $ORIGIN $STORE protect,queue_on_fault"
+	tool 0 activate data
+	tool 0 snapshot data
+	layer_new above /dev/mapper/data
+	dmsetup remove data-store
+	wait_value 20 blocked cells status -o STATE
+	tool 0 stores
+	expect_match stores "$OUT" "$STORE"
+	tool 0 release data
+	dmsetup remove above
+}
+
 # What udev asks of a device is answered without a read of it.
 case_probe_loaded()
 {
@@ -542,7 +558,8 @@ case_grow()
 run_cases case_loads_the_module case_no_module case_options \
 	case_without_store case_wait case_wait_in_vain \
 	case_wait_in_vain_in_protection case_release_waiting \
-	case_release_blocked case_probe_loaded case_store_comes_later \
+	case_release_blocked case_search_beside_a_blocked_volume \
+	case_probe_loaded case_store_comes_later \
 	case_store_comes_to_a_blocked_volume case_wrong_store \
 	case_store_fails case_wrong_origin case_in_use case_live_fails case_bad_lines \
 	case_auto case_label_elsewhere case_deactivate_busy case_stack \
