@@ -19,9 +19,9 @@ commands()
 case_install()
 {
 	new_dir
-	make -s -C "$US" install DESTDIR="$PWD/root" PREFIX=/usr \
+	make_install install DESTDIR="$PWD/root" PREFIX=/usr \
 		UDEVDIR=/lib/udev UNITDIR=/lib/systemd/system \
-		GENERATORDIR=/lib/systemd/system-generators >&2
+		GENERATORDIR=/lib/systemd/system-generators
 	expect_eq files "$(cd root && find . ! -type d | sort | paste -s -d ' ')" \
 		"./lib/systemd/system-generators/snapprot-generator\
  ./lib/systemd/system/snapprot-hold.service\
@@ -41,9 +41,9 @@ case_install()
  ./usr/share/man/man8/snapprot.8"
 	root/usr/sbin/snapprot --version > version
 	expect_match version "$(cat version)" '^snapprot [0-9]'
-	make -s -C "$US" uninstall DESTDIR="$PWD/root" PREFIX=/usr \
+	make_install uninstall DESTDIR="$PWD/root" PREFIX=/usr \
 		UDEVDIR=/lib/udev UNITDIR=/lib/systemd/system \
-		GENERATORDIR=/lib/systemd/system-generators >&2
+		GENERATORDIR=/lib/systemd/system-generators
 	expect_eq left "$(find root ! -type d)" ""
 }
 
@@ -54,8 +54,7 @@ case_paths()
 
 	new_dir
 	for path in /usr /usr/local; do
-		make -s -C "$US" install DESTDIR="$PWD$path.root" \
-			PREFIX="$path" >&2
+		make_install install DESTDIR="$PWD$path.root" PREFIX="$path"
 		expect_eq places "$(grep -rhE '@[A-Z]+@' "$PWD$path.root" ||
 			:)" ""
 		expect_eq "$path" "$(grep -rhoE '[/a-z]+/snapprot (activate|probe|release)' \

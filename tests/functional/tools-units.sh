@@ -163,8 +163,7 @@ case_verified()
 		one /dev/a - nofail
 		my\\040data PARTUUID=12-3 - _netdev,label=/dev/b
 	END
-	make -s -C "$TOP/userspace" install PREFIX=/usr DESTDIR="$PWD/root" \
-		UNITDIR=/units >&2
+	make_install install PREFIX=/usr DESTDIR="$PWD/root" UNITDIR=/units
 	said=$(SYSTEMD_UNIT_PATH=$PWD/units:$PWD/root/units:/lib/systemd/system \
 		systemd-analyze verify --man=no units/*.service \
 		root/units/*.service root/units/*.target 2>&1 |

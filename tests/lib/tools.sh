@@ -36,6 +36,15 @@ new_dir()
 	cd "$dir" || exit 1
 }
 
+# make_install <goal> <variable>=<value>...: of userspace/. One at a time, for what is
+# built depends on where it goes.
+make_install()
+{
+	mkdir -p "$TOP/.build"
+	flock "$TOP/.build/install.lock" \
+		make -s -C "$TOP/userspace" "$@" >&2
+}
+
 # value <key>: of KEY=VALUE lines in OUT
 value()
 {

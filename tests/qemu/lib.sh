@@ -121,13 +121,16 @@ ensure_initrd()
 	rm -rf "$work"
 }
 
-# Programs that tests run, in the guest or here.
+# Programs that tests run, in the guest or here; and what make install puts where,
+# for guests with systemd.
 ensure_tools()
 {
 	local log=$BUILD/tools.log
 
 	{
-		make -s -C "$TOP/tests/lib" && make -s -C "$TOP/userspace"
+		make -s -C "$TOP/tests/lib" && make -s -C "$TOP/userspace" &&
+			make -s -C "$TOP/userspace" install PREFIX=/usr \
+				DESTDIR="$BUILD/installed"
 	} > "$log" 2>&1 || {
 		tail -n 30 "$log" >&2
 		die "the tools do not build"
