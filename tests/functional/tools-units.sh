@@ -89,6 +89,22 @@ case_options()
 	has_not snapprot@four.service umount.target
 }
 
+# Where one lies on another, they also stop in order.
+case_stack()
+{
+	generate <<- END
+		my\\040base /dev/a -
+		upper /dev/mapper/my\\134x20base -
+		label /dev/b - label=/dev/snapprot/upper
+		store /dev/c /dev/mapper/label
+	END
+	expect_eq said "$SAID" ""
+	has snapprot@upper.service 'After=snapprot@my\x20base.service'
+	has snapprot@label.service After=snapprot@upper.service
+	has snapprot@store.service After=snapprot@label.service
+	has_not snapprot@store.service dev-mapper-label
+}
+
 # In an initrd with systemd only what the root needs.
 case_initrd()
 {
@@ -171,5 +187,5 @@ case_verified()
 	expect_eq said "$said" ""
 }
 
-run_cases case_plain case_options case_initrd case_names case_wrong \
+run_cases case_plain case_options case_stack case_initrd case_names case_wrong \
 	case_verified

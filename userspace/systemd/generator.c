@@ -32,6 +32,7 @@
  * struct generator - one run
  * @dir: where units go
  * @tab: path of the tab
+ * @volumes: what is in it
  * @log: /dev/kmsg, which is where the journal takes it from, or standard error
  * @initrd: only what is needed before the root is mounted
  * @failed: something could not be written
@@ -39,6 +40,7 @@
 struct generator {
 	const char *dir;
 	const char *tab;
+	struct tab volumes;
 	FILE *log;
 	bool kmsg;
 	bool initrd;
@@ -157,8 +159,47 @@ static int node_of(const char *spec, char *path, size_t len)
 	       -ENAMETOOLONG : 0;
 }
 
+static int volume_unit(const struct tab_entry *e, char *unit, size_t len)
+{
+	int n = snprintf(unit, len, "snapprot@"), err;
+
+	err = unit_escape(e->name, unit + n,
+			  len - (size_t)n - strlen(".service"));
+	if (!err)
+		strcat(unit, ".service");
+	return err;
+}
+
+/*
+ * On top of another volume: down before that. Its device comes and goes by itself, so
+ * an order by that is none when both are to stop.
+ */
+static int print_below(FILE *f, const struct generator *g, const char *path)
+{
+	char unit[UNIT_NAME + 1], node[4 * TAB_NAME_MAX + 1];
+	const char *name = NULL;
+	size_t i;
+	int err;
+
+	if (!strncmp(path, "/dev/mapper/", 12))
+		name = path + 12;
+	else if (!strncmp(path, "/dev/snapprot/", 14))
+		name = path + 14;
+	for (i = 0; name && i < g->volumes.count; i++) {
+		err = node_encode(g->volumes.entries[i].name, node,
+				  sizeof(node));
+		if (err || strcmp(node, name))
+			continue;
+		err = volume_unit(&g->volumes.entries[i], unit, sizeof(unit));
+		if (err)
+			return err;
+		fprintf(f, "After=%s\n", unit);
+	}
+	return 0;
+}
+
 /* The unit goes with a device, and starts after it. */
-static int print_device(FILE *f, const char *spec)
+static int print_device(FILE *f, const struct generator *g, const char *spec)
 {
 	char path[PATH_LEN], unit[UNIT_NAME + 1], quoted[4 * PATH_LEN];
 	int err;
@@ -173,9 +214,10 @@ static int print_device(FILE *f, const char *spec)
 		return err;
 	}
 	err = unit_of_path(path, ".device", unit, sizeof(unit));
-	if (!err)
-		fprintf(f, "BindsTo=%s\nAfter=%s\n", unit, unit);
-	return err;
+	if (err)
+		return err;
+	fprintf(f, "BindsTo=%s\nAfter=%s\n", unit, unit);
+	return print_below(f, g, path);
 }
 
 /* ---- a volume ----------------------------------------------------------------- */
@@ -238,9 +280,11 @@ static int print_unit(FILE *f, struct generator *g, const struct tab_entry *e,
 		"SourcePath=%s\n"
 		"DefaultDependencies=no\n"
 		"IgnoreOnIsolate=yes\n", g->tab);
-	err = print_device(f, e->origin);
+	err = print_device(f, g, e->origin);
 	if (!err && e->label)
-		err = print_device(f, e->label);
+		err = print_device(f, g, e->label);
+	if (!err && e->store)
+		err = print_below(f, g, e->store);
 	print_order(f, g, e, blockdev);
 	fprintf(f, "\n[Service]\n"
 		"Type=oneshot\n"
@@ -255,11 +299,10 @@ static int print_unit(FILE *f, struct generator *g, const struct tab_entry *e,
 static void write_volume(struct generator *g, const struct tab_entry *e)
 {
 	char unit[UNIT_NAME + 1], node[4 * TAB_NAME_MAX + 1];
-	int err, len = sprintf(unit, "snapprot@");
 	FILE *f;
+	int err;
 
-	err = unit_escape(e->name, unit + len,
-			  sizeof(unit) - (size_t)len - strlen(".service"));
+	err = volume_unit(e, unit, sizeof(unit));
 	if (!err)
 		err = node_encode(e->name, node, sizeof(node));
 	if (err) {
@@ -267,7 +310,6 @@ static void write_volume(struct generator *g, const struct tab_entry *e)
 		    e->line);
 		return;
 	}
-	strcat(unit, ".service");
 	f = open_unit(g, ".", unit);
 	if (!f)
 		return;
@@ -291,19 +333,19 @@ static void write_volume(struct generator *g, const struct tab_entry *e)
 
 static void generate(struct generator *g)
 {
-	struct tab tab;
+	struct tab *tab = &g->volumes;
 	size_t i;
 	int err;
 
-	err = tab_read(&tab, g->tab, bad_line, g);
+	err = tab_read(tab, g->tab, bad_line, g);
 	if (err && err != -ENOENT) {
 		say(g, "%s: %s", g->tab, strerror(-err));
 		g->failed = true;
 	}
-	for (i = 0; i < tab.count; i++)
-		if (!g->initrd || tab.entries[i].flag[TAB_INITRD])
-			write_volume(g, &tab.entries[i]);
-	tab_free(&tab);
+	for (i = 0; i < tab->count; i++)
+		if (!g->initrd || tab->entries[i].flag[TAB_INITRD])
+			write_volume(g, &tab->entries[i]);
+	tab_free(tab);
 }
 
 int main(int argc, char **argv)
