@@ -133,7 +133,8 @@ static int set_flag(struct reader *r, struct tab_entry *e, char *opt,
 	for (i = 0; i < TAB_NUMBERS; i++)
 		if (is_name(opt, len, number_names[i].name))
 			return wrong(r, opt, "this option needs a value");
-	if (is_name(opt, len, "label") || is_name(opt, len, "uuid"))
+	if (is_name(opt, len, "label") || is_name(opt, len, "uuid") ||
+	    policy_knows(opt, len))
 		return wrong(r, opt, "this option needs a value");
 	return wrong(r, opt, "unknown option");
 }
@@ -178,6 +179,7 @@ static int set_uuid(struct reader *r, struct tab_entry *e, char *value,
 static int set_value(struct reader *r, struct tab_entry *e, char *opt,
 		     size_t name_len, char *value, size_t len)
 {
+	const char *what;
 	int i;
 
 	for (i = 0; i < TAB_NUMBERS; i++)
@@ -191,6 +193,10 @@ static int set_value(struct reader *r, struct tab_entry *e, char *opt,
 		if (!len)
 			return wrong(r, value, "a device is missing");
 		return copy_word(r, value, len, &e->label);
+	}
+	if (policy_knows(opt, name_len)) {
+		what = policy_set(&e->policy, opt, name_len, value, len);
+		return what ? wrong(r, value, what) : 0;
 	}
 	for (i = 0; i < TAB_FLAGS; i++)
 		if (is_name(opt, name_len, flag_names[i]))
@@ -219,7 +225,8 @@ static int parse_option(struct reader *r, struct tab_entry *e, char *opt,
 static int parse_options(struct reader *r, struct tab_entry *e, char *word,
 			 size_t len)
 {
-	char *end = word + len, *comma;
+	char *end = word + len, *first = word, *comma;
+	const char *what;
 	int err;
 
 	for (;; word = comma + 1) {
@@ -231,6 +238,9 @@ static int parse_options(struct reader *r, struct tab_entry *e, char *word,
 	}
 	if (!err && e->label && e->flag[TAB_UNLABELLED])
 		err = wrong(r, r->start, "label and unlabelled exclude each other");
+	what = err ? NULL : policy_conflict(&e->policy);
+	if (what)
+		err = wrong(r, first, what);
 	return err;
 }
 

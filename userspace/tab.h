@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy.h"
+
 #define TAB_PATH	"/etc/snapprottab"
 /* A name may become part of that of a view, which device-mapper limits. */
 #define TAB_NAME_MAX	100
@@ -53,6 +55,7 @@ enum tab_flag {
  * @flag: which are given
  * @given: numbers that are given
  * @number: their values
+ * @policy: for snapprotd
  */
 struct tab_entry {
 	unsigned int line;
@@ -64,6 +67,7 @@ struct tab_entry {
 	bool flag[TAB_FLAGS];
 	bool given[TAB_NUMBERS];
 	uint32_t number[TAB_NUMBERS];
+	struct policy policy;
 };
 
 struct tab {
