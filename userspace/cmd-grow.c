@@ -2,61 +2,33 @@
 /*
  * snapprot grow - the store's device has become larger
  */
-#include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "../dm-snapprot/core/format.h"
 #include "admin.h"
+#include "grow.h"
 #include "table.h"
-
-/* Size of the device below, whose number is the first word of the table. */
-static int device_sectors(const struct mapper_dev *store, uint64_t *sectors)
-{
-	unsigned int major, minor;
-	char path[64];
-	FILE *f;
-	int n;
-
-	if (sscanf(store->table, "%u:%u", &major, &minor) != 2)
-		return -EINVAL;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", major,
-		 minor);
-	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	n = fscanf(f, "%" SCNu64, sectors);
-	fclose(f);
-	*sectors &= ~(uint64_t)(SNAPPROT_SECTORS_PER_BLOCK - 1);
-	return n == 1 ? 0 : -EIO;
-}
 
 static int grow(const struct mapper_dev *live, const struct mapper_dev *store)
 {
-	struct mapper_table old = {
-		.target = "snapprot-store",
-		.params = store->table,
-		.sectors = store->sectors,
-	};
-	struct mapper_table new = old;
+	uint64_t sectors = 0;
 	char size[24];
 	int err;
 
-	err = device_sectors(store, &new.sectors);
-	if (!err && new.sectors < old.sectors)
+	err = grow_sectors(store, &sectors);
+	if (!err && sectors < store->sectors)
 		return complain(TOOL_WRONG,
 				"%s: its device has become smaller than the store",
 				store->name);
-	if (!err && new.sectors > old.sectors)
-		err = mapper_reload(store->name, &new, &old);
+	if (!err && sectors > store->sectors)
+		err = grow_store(store, sectors);
 	if (err)
 		return complain(admin_code(err), "%s: cannot be grown: %s",
 				store->name, strerror(-err));
-	size_format(new.sectors << 9, size, sizeof(size));
+	size_format(sectors << 9, size, sizeof(size));
 	printf("%s: the store has %s%s\n", live->name, size,
-	       new.sectors > old.sectors ? "" : ", as before");
+	       sectors > store->sectors ? "" : ", as before");
 	if (!strcmp(live->live.state, "blocked"))
 		printf("%s: is blocked by %s; when that is repaired: snapprot clear\n",
 		       live->name, live->live.fault);

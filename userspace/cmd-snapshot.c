@@ -1,53 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * snapprot snapshot - take a snapshot of one volume, or of several at one instant
- *
- * Suspending a volume freezes the file system on it, and what is on it does not
- * change before it is resumed. So one after the other is suspended and gets its
- * snapshot, and when all have theirs they are resumed: the instant is that of the
- * last suspend, for all of them. A volume may lie on another one, with its origin,
- * label or store; it comes first, as its snapshot is a write to what it lies on.
- *
- * While they are suspended this program must not do anything that could wait for
- * them: it is locked in memory, prints nothing, and takes no signal that would end
- * it with somebody's file system frozen.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "admin.h"
-
-/**
- * struct member - a volume of the set
- * @live: the volume
- * @suspended: by us
- * @created: the snapshot, by us
- * @err: what failed with it
- * @what: the same in a word
- */
-struct member {
-	const struct mapper_dev *live;
-	bool suspended;
-	bool created;
-	int err;
-	const char *what;
-};
-
-struct set {
-	struct member *members;
-	int count;
-	uint32_t id;
-	bool freeze;
-};
+#include "instant.h"
+#include "schedule.h"
 
 /* ---- the members ------------------------------------------------------------- */
 
-static int add_member(struct set *set, const struct mapper_scan *scan,
+static int add_member(struct instant *set, const struct mapper_scan *scan,
 		      const char *name)
 {
 	struct mapper_dev *live;
@@ -81,7 +48,7 @@ static bool lies_on(const struct mapper_scan *scan, const struct mapper_dev *dev
 }
 
 /* Few volumes are given, so that a simple sort will do. */
-static void sort_members(struct set *set, const struct mapper_scan *scan)
+static void sort_members(struct instant *set, const struct mapper_scan *scan)
 {
 	struct member m;
 	int i, j, swaps = 0;
@@ -102,8 +69,8 @@ static void sort_members(struct set *set, const struct mapper_scan *scan)
 	}
 }
 
-/* One behind the largest that any of them has; or if that is too large, any. */
-static int choose_id(struct set *set)
+/* One behind the largest that any of them has, but for those of the schedule. */
+static int choose_id(struct instant *set)
 {
 	struct snap_info *snaps;
 	uint32_t largest = 0;
@@ -117,113 +84,22 @@ static int choose_id(struct set *set)
 					set->members[i].live->name,
 					admin_strerror(count));
 		for (j = 0; j < count; j++)
-			if (snaps[j].id > largest)
+			if (snaps[j].id > largest &&
+			    snaps[j].id < SCHEDULE_ID_FIRST)
 				largest = snaps[j].id;
 		free(snaps);
 	}
-	if (largest == UINT32_MAX)
+	if (largest == SCHEDULE_ID_FIRST - 1)
 		return complain(TOOL_FAILED,
-				"there is no larger id than that of a snapshot: choose one with --id");
+				"there is no larger id below %u than that of a snapshot: choose one with --id",
+				SCHEDULE_ID_FIRST);
 	set->id = largest + 1;
 	return 0;
 }
 
-/* ---- the instant -------------------------------------------------------------- */
-
-static bool must_suspend(const struct set *set)
-{
-	/* One alone is an instant of its own. */
-	return set->freeze || set->count > 1;
-}
-
-static int suspend(struct set *set, struct member *m)
-{
-	/* What the administrator has suspended stays so. */
-	if (m->live->suspended || !must_suspend(set))
-		return 0;
-	m->err = mapper_suspend(m->live->name, set->freeze);
-	m->what = "cannot be suspended";
-	m->suspended = !m->err;
-	return m->err;
-}
-
-static int create_all(struct set *set)
-{
-	char message[32];
-	struct member *m;
-	int i, err;
-
-	snprintf(message, sizeof(message), "create_snap %u", set->id);
-	for (i = 0; i < set->count; i++) {
-		m = &set->members[i];
-		err = suspend(set, m);
-		if (err)
-			return err;
-		m->err = mapper_message(m->live->name, message, NULL);
-		m->what = "no snapshot taken";
-		if (m->err)
-			return m->err;
-		m->created = true;
-	}
-	return 0;
-}
-
-static void delete_all(struct set *set)
-{
-	char message[32];
-	int i;
-
-	snprintf(message, sizeof(message), "delete_snap %u", set->id);
-	for (i = 0; i < set->count; i++)
-		if (set->members[i].created)
-			mapper_message(set->members[i].live->name, message,
-				       NULL);
-}
-
-/* The last first: those below before those that lie on them. */
-static int resume_all(struct set *set)
-{
-	int i, err, first = 0;
-	struct member *m;
-
-	for (i = set->count - 1; i >= 0; i--) {
-		m = &set->members[i];
-		if (!m->suspended)
-			continue;
-		err = mapper_resume(m->live->name);
-		if (!err)
-			continue;
-		first = first ? first : err;
-		m->err = m->err ? m->err : err;
-		m->what = "cannot be resumed";
-	}
-	return first;
-}
-
-static int take_all(struct set *set)
-{
-	sigset_t all, before;
-	int err, resumed;
-
-	/* Not all may be allowed to; then it works as far as memory does. */
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) && errno != ENOMEM &&
-	    errno != EPERM)
-		return -errno;
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
-	err = create_all(set);
-	resumed = resume_all(set);
-	/* Not before: one may lie on another. */
-	if (err)
-		delete_all(set);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	munlockall();
-	return err ? err : resumed;
-}
-
 /* ---- the command --------------------------------------------------------------- */
 
-static int report(const struct set *set)
+static int report(const struct instant *set)
 {
 	const struct member *m;
 	int i, code = 0;
@@ -238,7 +114,7 @@ static int report(const struct set *set)
 	return code ? code : complain(TOOL_FAILED, "failed");
 }
 
-static int take(struct set *set, const struct mapper_scan *scan, char **names)
+static int take(struct instant *set, const struct mapper_scan *scan, char **names)
 {
 	int code = 0, err;
 
@@ -251,14 +127,14 @@ static int take(struct set *set, const struct mapper_scan *scan, char **names)
 		code = choose_id(set);
 	if (code)
 		return code;
-	err = take_all(set);
+	err = instant_take(set);
 	if (err)
 		return report(set);
 	printf("%u\n", set->id);
 	return output_end();
 }
 
-static int parse_options(struct set *set, int argc, char **argv)
+static int parse_options(struct instant *set, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "id",		required_argument,	NULL, 'i' },
@@ -284,7 +160,7 @@ static int parse_options(struct set *set, int argc, char **argv)
 
 static int run_snapshot(int argc, char **argv)
 {
-	struct set set = { .freeze = true };
+	struct instant set = { .freeze = true };
 	struct mapper_scan scan;
 	int code;
 

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * snapprot watch - tell what happens to the volumes, as it happens
- *
- * Device-mapper says that there was an event on some device. What it was is told
- * by comparing the status with what it had been: events that follow each other
- * closely become one, and none is missed.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,6 +12,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "events.h"
 #include "table.h"
 
 /**
@@ -104,40 +99,16 @@ static void print_object(const struct mapper_dev *dev, const char *event,
 	json_object_put(obj);
 }
 
-static void print_space(uint64_t used, uint64_t total)
-{
-	char used_text[24], total_text[24];
-
-	size_format(used << 9, used_text, sizeof(used_text));
-	size_format(total << 9, total_text, sizeof(total_text));
-	printf(", %s of %s used", used_text, total_text);
-}
-
 static void print_line(const struct mapper_dev *dev, const char *event,
 		       const char *now)
 {
-	printf("%s %s: %s", now, dev->name, event);
-	if (!strcmp(event, "removed")) {
-		putchar('\n');
-		return;
-	}
-	if (dev->kind == MAPPER_LIVE) {
-		printf(": %s, %s", dev->live.mode, dev->live.state);
-		if (dev->live.fault[0])
-			printf(", fault %s", dev->live.fault);
-		printf(", %" PRIu32 " snapshot%s", dev->live.valid,
-		       dev->live.valid == 1 ? "" : "s");
-		if (dev->live.lost)
-			printf(", %" PRIu32 " lost", dev->live.lost);
-		if (dev->live.has_space)
-			print_space(dev->live.used, dev->live.total);
-	} else {
-		printf(": store %s%s", dev->store.state,
-		       dev->store.low ? ", little space left" : "");
-		if (dev->store.has_space)
-			print_space(dev->store.used, dev->store.total);
-	}
-	putchar('\n');
+	char text[256];
+
+	events_describe(dev, text, sizeof(text));
+	if (!strcmp(event, "removed"))
+		printf("%s %s: %s\n", now, dev->name, event);
+	else
+		printf("%s %s: %s: %s\n", now, dev->name, event, text);
 }
 
 static void print_event(const struct watch *w, const struct mapper_dev *dev,
@@ -160,39 +131,6 @@ static bool is_watched(const struct watch *w, const struct mapper_dev *dev)
 	       (!w->only[0] || !strcmp(w->only, dev->volume));
 }
 
-static bool same_live(const struct live_status *a, const struct live_status *b)
-{
-	return !strcmp(a->mode, b->mode) && !strcmp(a->state, b->state) &&
-	       !strcmp(a->fault, b->fault) && a->valid == b->valid &&
-	       a->lost == b->lost;
-}
-
-static bool same_store(const struct store_status *a,
-		       const struct store_status *b)
-{
-	return !strcmp(a->state, b->state) && a->low == b->low &&
-	       a->total == b->total;
-}
-
-static bool is_same(const struct mapper_dev *a, const struct mapper_dev *b)
-{
-	if (a->event_nr != b->event_nr || strcmp(a->name, b->name))
-		return false;
-	return a->kind == MAPPER_LIVE ? same_live(&a->live, &b->live) :
-					same_store(&a->store, &b->store);
-}
-
-/* The same device, which may have another name by now. */
-static struct mapper_dev *counterpart(const struct mapper_scan *scan,
-				      const struct mapper_dev *dev)
-{
-	struct mapper_dev *found;
-
-	found = mapper_find_number(scan, dev->major, dev->minor);
-	return found && found->kind == dev->kind &&
-	       !strcmp(found->volume, dev->volume) ? found : NULL;
-}
-
 static void tell_removed(const struct watch *w, const struct mapper_scan *before,
 			 const struct mapper_scan *now)
 {
@@ -200,7 +138,7 @@ static void tell_removed(const struct watch *w, const struct mapper_scan *before
 
 	for (i = 0; i < before->count; i++)
 		if (is_watched(w, &before->devs[i]) &&
-		    !counterpart(now, &before->devs[i]))
+		    !events_counterpart(now, &before->devs[i]))
 			print_event(w, &before->devs[i], "removed");
 }
 
@@ -214,10 +152,10 @@ static void tell_present(const struct watch *w, const struct mapper_scan *before
 		dev = &now->devs[i];
 		if (!is_watched(w, dev))
 			continue;
-		old = counterpart(before, dev);
+		old = events_counterpart(before, dev);
 		if (!old)
 			print_event(w, dev, new);
-		else if (!is_same(old, dev))
+		else if (!events_same(old, dev))
 			print_event(w, dev, "changed");
 	}
 }
@@ -230,8 +168,7 @@ static int watch(const struct watch *w, struct mapper_scan *before)
 
 	tell_present(w, &none, before, "present");
 	for (;;) {
-		/* First this, or what comes after the look would be missed. */
-		err = mapper_arm(w->control);
+		err = events_arm(w->control);
 		if (!err)
 			err = mapper_scan(&now);
 		if (err)
@@ -288,10 +225,10 @@ static int run_watch(int argc, char **argv)
 	if (!code) {
 		if (live)
 			memcpy(w.only, live->volume, sizeof(w.only));
-		w.control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+		w.control = events_open();
 		code = w.control < 0 ?
 		       complain(TOOL_FAILED, "/dev/mapper/control: %s",
-				strerror(errno)) : watch(&w, &scan);
+				strerror(-w.control)) : watch(&w, &scan);
 	}
 	if (w.control >= 0)
 		close(w.control);

@@ -132,6 +132,10 @@ case_list()
 		"1 $((ORIGIN_SECTORS * 512));4294967295 $((ORIGIN_SECTORS * 512))"
 	sp_load_view 1
 	expect_eq view "$(cells list -o ID,VIEW origin)" '1 snap1;4294967295'
+	# Ids of the schedule are not counted with.
+	tool 0 snapshot origin
+	expect_eq id "$OUT" 2
+	sp_create 2147483647
 	tool 1 snapshot origin
 	expect_match error "$ERR" 'choose one with --id'
 	tool 0 snapshot origin --id 5
