@@ -16,7 +16,7 @@
 #include <sys/ioctl.h>
 
 #include "events.h"
-#include "table.h"
+#include "tool.h"
 
 /* ---- waiting ------------------------------------------------------------------- */
 

@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "tool.h"
 
@@ -97,4 +99,37 @@ int output_end(void)
 		return complain(TOOL_FAILED, "standard output: %s",
 				strerror(errno));
 	return TOOL_DONE;
+}
+
+/* ---- times and sizes ------------------------------------------------------- */
+
+void time_format(uint64_t seconds, char *text, size_t len)
+{
+	time_t at = (time_t)seconds;
+	struct tm tm;
+
+	if (!localtime_r(&at, &tm) || !strftime(text, len, "%FT%T%z", &tm))
+		snprintf(text, len, "%" PRIu64, seconds);
+}
+
+void size_format(uint64_t bytes, char *text, size_t len)
+{
+	static const char units[] = "BKMGTPE";
+	uint64_t tenths;
+	int unit = 0;
+
+	while (unit < 6 && bytes >> (10 * (unit + 1)))
+		unit++;
+	if (!unit) {
+		snprintf(text, len, "%uB", (unsigned int)bytes);
+		return;
+	}
+	/* In tenths, rounded; shifted first so that nothing overflows. */
+	tenths = ((bytes >> (10 * (unit - 1))) * 10 + 512) >> 10;
+	if (tenths % 10 && tenths < 1000)
+		snprintf(text, len, "%" PRIu64 ".%u%c", tenths / 10,
+			 (unsigned int)(tenths % 10), units[unit]);
+	else
+		snprintf(text, len, "%" PRIu64 "%c", (tenths + 5) / 10,
+			 units[unit]);
 }

@@ -183,36 +183,3 @@ int table_end(struct table *t, int code)
 	t->out = NULL;
 	return code ? code : output_end();
 }
-
-/* ---- times and sizes ------------------------------------------------------- */
-
-void time_format(uint64_t seconds, char *text, size_t len)
-{
-	time_t at = (time_t)seconds;
-	struct tm tm;
-
-	if (!localtime_r(&at, &tm) || !strftime(text, len, "%FT%T%z", &tm))
-		snprintf(text, len, "%" PRIu64, seconds);
-}
-
-void size_format(uint64_t bytes, char *text, size_t len)
-{
-	static const char units[] = "BKMGTPE";
-	uint64_t tenths;
-	int unit = 0;
-
-	while (unit < 6 && bytes >> (10 * (unit + 1)))
-		unit++;
-	if (!unit) {
-		snprintf(text, len, "%uB", (unsigned int)bytes);
-		return;
-	}
-	/* In tenths, rounded; shifted first so that nothing overflows. */
-	tenths = ((bytes >> (10 * (unit - 1))) * 10 + 512) >> 10;
-	if (tenths % 10 && tenths < 1000)
-		snprintf(text, len, "%" PRIu64 ".%u%c", tenths / 10,
-			 (unsigned int)(tenths % 10), units[unit]);
-	else
-		snprintf(text, len, "%" PRIu64 "%c", (tenths + 5) / 10,
-			 units[unit]);
-}

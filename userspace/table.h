@@ -70,9 +70,4 @@ int table_time(struct table *t, int column, uint64_t seconds);
 /* Print it, if @code is 0. Returns @code, or what went wrong. */
 int table_end(struct table *t, int code);
 
-/* Local time, as 2026-01-31T23:59:59+0100; @text takes at least 32 bytes. */
-void time_format(uint64_t seconds, char *text, size_t len);
-/* As "1.5G"; @text takes at least 16 bytes. */
-void size_format(uint64_t bytes, char *text, size_t len);
-
 #endif

@@ -100,4 +100,9 @@ void print_json(const char *text);
 /* Flush standard output: TOOL_DONE, or complains and returns TOOL_FAILED. */
 int output_end(void);
 
+/* Local time, as 2026-01-31T23:59:59+0100; @text takes at least 32 bytes. */
+void time_format(uint64_t seconds, char *text, size_t len);
+/* As "1.5G"; @text takes at least 16 bytes. */
+void size_format(uint64_t bytes, char *text, size_t len);
+
 #endif
