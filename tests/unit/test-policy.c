@@ -174,7 +174,7 @@ static void growing(void)
 	p.extend_max = 100004;
 	CHECK_EQ(policy_target(&p, 100000), 0);
 	p = (struct policy){ .extend = 1000 };
-	CHECK_EQ(policy_target(&p, 1ull << 53), 11ull << 53);
+	CHECK_EQ(policy_target(&p, 1ull << 55), 11ull << 55);
 }
 
 static void waiting(void)
