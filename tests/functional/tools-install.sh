@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What make install puts in place: the tool, manuals, bash's completion, and what the
-# boot needs.
+# What make install puts in place: the tool, the daemon, manuals, bash's completion, and
+# what the boot needs.
 # module: no
 
 # shellcheck source=tests/lib/tools.sh
@@ -28,19 +28,24 @@ case_install()
  ./lib/systemd/system/snapprot-release.service\
  ./lib/systemd/system/snapprot-store@.service\
  ./lib/systemd/system/snapprot.target\
+ ./lib/systemd/system/snapprotd.service\
  ./lib/systemd/system/sysinit.target.wants/snapprot-hold.service\
  ./lib/systemd/system/sysinit.target.wants/snapprot-release.service\
  ./lib/systemd/system/sysinit.target.wants/snapprot.target\
  ./lib/udev/rules.d/59-snapprot.rules ./lib/udev/rules.d/69-snapprot.rules\
- ./usr/lib/snapprot/snapprot-hold ./usr/sbin/snapprot\
+ ./usr/lib/snapprot/snapprot-hold ./usr/sbin/snapprot ./usr/sbin/snapprotd\
  ./usr/share/bash-completion/completions/snapprot\
  ./usr/share/initramfs-tools/hooks/snapprot\
  ./usr/share/initramfs-tools/scripts/local-block/snapprot\
  ./usr/share/initramfs-tools/scripts/local-top/snapprot\
  ./usr/share/man/man5/snapprottab.5 ./usr/share/man/man7/dm-snapprot.7\
- ./usr/share/man/man8/snapprot.8"
+ ./usr/share/man/man8/snapprot.8 ./usr/share/man/man8/snapprotd.8"
 	root/usr/sbin/snapprot --version > version
 	expect_match version "$(cat version)" '^snapprot [0-9]'
+	root/usr/sbin/snapprotd --version > version
+	expect_match version "$(cat version)" '^snapprotd [0-9]'
+	grep -qx ExecStart=/usr/sbin/snapprotd \
+		root/lib/systemd/system/snapprotd.service
 	make_install uninstall DESTDIR="$PWD/root" PREFIX=/usr \
 		UDEVDIR=/lib/udev UNITDIR=/lib/systemd/system \
 		GENERATORDIR=/lib/systemd/system-generators
@@ -122,6 +127,25 @@ case_completion()
 	expect_eq "to the last" "$(complete_words list -o UU)" UUID
 }
 
+# Each option of the daemon, and of the lines that it reads, is explained.
+case_manual_of_the_daemon()
+{
+	local name
+
+	new_dir
+	for name in $("$US/snapprotd" --help | grep -oE -- '--[a-z-]+' |
+		tr -d '-' | sort -u); do
+		tr -d '-' < "$US/man/snapprotd.8" | grep -qE "^\.It Fl $name\b" ||
+			fail "snapprotd.8 has no --$name"
+	done
+	sed -n 's/^\t\[OPTION_.*= "\([a-z_]*\)",$/\1/p' "$US/policy.c" > options
+	expect_eq "options" "$(wc -l < options)" 4
+	while read -r name; do
+		grep -q "^\.It Cm $name=" "$US/man/snapprottab.5" ||
+			fail "snapprottab.5 has no $name"
+	done < options
+}
+
 # Each option that a command's usage line has is completed.
 case_completion_is_whole()
 {
@@ -136,4 +160,5 @@ case_completion_is_whole()
 	done
 }
 
-run_cases case_install case_paths case_manuals case_completion case_completion_is_whole
+run_cases case_install case_paths case_manuals case_manual_of_the_daemon \
+	case_completion case_completion_is_whole
