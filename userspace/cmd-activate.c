@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "events.h"
 #include "locate.h"
 #include "tab.h"
 
@@ -486,19 +487,20 @@ static const struct mapper_dev *wait_while_waiting(const char *name,
 {
 	const struct mapper_dev *live;
 	struct pollfd control = {
-		.fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC),
+		.fd = events_open(),
 		.events = POLLIN,
 	};
 
 	for (;;) {
-		mapper_arm(control.fd);
+		events_arm(control.fd);
 		live = mapper_scan(scan) ? NULL : mapper_find_live(scan, name);
 		if (!live || strcmp(live->live.state, "waiting"))
 			break;
 		poll(&control, 1, LOOK_AGAIN_MS);
 		mapper_scan_free(scan);
 	}
-	close(control.fd);
+	if (control.fd >= 0)
+		close(control.fd);
 	return live;
 }
 

@@ -9,11 +9,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <libdevmapper.h>
-#include <linux/dm-ioctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "device.h"
 #include "mapper.h"
@@ -468,16 +466,6 @@ int mapper_replace_by_error(const char *name, uint64_t sectors)
 	if (task)
 		dm_task_destroy(task);
 	return err;
-}
-
-int mapper_arm(int control)
-{
-	struct dm_ioctl param = {
-		.version = { 4, 37, 0 },
-		.data_size = sizeof(param),
-	};
-
-	return ioctl(control, DM_DEV_ARM_POLL, &param) ? -errno : 0;
 }
 
 int mapper_message(const char *name, const char *message, char **answer)

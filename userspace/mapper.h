@@ -124,8 +124,6 @@ int mapper_remove(const char *name);
  * fails as well: nothing is flushed, and no file system is frozen first.
  */
 int mapper_replace_by_error(const char *name, uint64_t sectors);
-/* Events of any device from now on end the next poll() of /dev/mapper/control. */
-int mapper_arm(int control);
 /* To sector 0. The @answer, if one is wanted, is to be freed; "" if none came. */
 int mapper_message(const char *name, const char *message, char **answer);
 
