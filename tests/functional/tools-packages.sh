@@ -92,30 +92,49 @@ case_build_deb()
 	xargs cp -t "$WORK/debs.1" < "$WORK/debs"
 }
 
-# expect_modules <version>: DKMS has it for all kernels, and modprobe finds it
+# expect_modules <version>: DKMS has it for all kernels, signed with the key that it
+# has made itself, and modprobe finds it
 expect_modules()
 {
 	local release
 
 	for release in $(chroot_kernels); do
-		expect_match "dkms for $release" \
-			"$(inside dkms status snapprot -k "$release")" \
-			"^snapprot/${1//+/[+]}, $release, x86_64: installed"
+		expect_eq "dkms for $release" \
+			"$(inside dkms status snapprot -k "$release" 2> /dev/null)" \
+			"snapprot/$1, $release, x86_64: installed"
 		expect_match "modprobe for $release" \
 			"$(inside modprobe -S "$release" -nv dm-snapprot 2>&1)" \
 			'/updates/dkms/dm-snapprot\.ko'
+		expect_eq "signer for $release" \
+			"$(inside modinfo -k "$release" -F signer dm-snapprot)" \
+			"DKMS module signing key"
 	done
-	expect_eq "versions that dkms has" "$(inside dkms status snapprot |
-		sed 's/,.*//' | sort -u)" "snapprot/$1"
+	expect_eq "versions that dkms has" \
+		"$(inside dkms status snapprot 2> /dev/null | sed 's/,.*//' |
+			sort -u)" "snapprot/$1"
+}
+
+# expect_as_before: all files are there that were, and no others
+expect_as_before()
+{
+	chroot_files > "$WORK/files.after"
+	expect_eq "what is left, or gone" \
+		"$(diff "$WORK/files.before" "$WORK/files.after" | head)" ""
+}
+
+# packages <option of dpkg> <what>...
+packages()
+{
+	inside dpkg "$@" > "$WORK/dpkg.log" 2>&1 ||
+		fail "$(tail -n 20 "$WORK/dpkg.log")"
 }
 
 # install_debs <directory>
 install_debs()
 {
-	rm -rf "$ROOT"/work/debs
-	cp -r "$1" "$ROOT/work/debs"
-	inside sh -c 'apt-get install -y -qq --no-download /work/debs/*.deb' \
-		> "$WORK/apt.log" 2>&1 || fail "$(tail -n 20 "$WORK/apt.log")"
+	rm -rf "$ROOT"/try/debs
+	cp -r "$1" "$ROOT/try/debs"
+	packages --install --recursive /try/debs
 }
 
 case_packages_installed()
@@ -130,12 +149,12 @@ case_packages_installed()
 case_packaged_tool_works()
 {
 	expect_match version "$(inside snapprot --version)" "^snapprot $VERSION "
-	truncate -s 9M "$ROOT/work/o"
-	truncate -s 16M "$ROOT/work/s"
-	inside snapprot format /work/o /work/s > "$WORK/format"
+	truncate -s 9M "$ROOT/try/o"
+	truncate -s 16M "$ROOT/try/s"
+	inside snapprot format /try/o /try/s > "$WORK/format"
 	expect_match format "$(cat "$WORK/format")" '^VOLUME_UUID='
-	inside snapprot check /work/s > "$WORK/check" || fail "check: exit code $?"
-	expect_match probe "$(inside snapprot probe /work/s)" 'TYPE=store'
+	inside snapprot check /try/s > "$WORK/check" || fail "check: exit code $?"
+	expect_match probe "$(inside snapprot probe /try/s)" 'TYPE=store'
 }
 
 case_upgrade_keeps()
@@ -150,8 +169,7 @@ case_upgrade_keeps()
 
 case_removal_keeps_the_tab()
 {
-	inside apt-get remove -y -qq snapprot-tools snapprot-dkms \
-		> "$WORK/apt.log" 2>&1 || fail "$(tail -n 20 "$WORK/apt.log")"
+	packages --remove snapprot-tools snapprot-dkms
 	expect_eq tab "$(cat "$ROOT/etc/snapprottab")" "data /dev/vdb -"
 	expect_eq modules "$(find "$ROOT/lib/modules" -name 'dm-snapprot*')" ""
 	for release in $(chroot_kernels); do
@@ -162,29 +180,24 @@ case_removal_keeps_the_tab()
 
 case_purge_leaves_nothing()
 {
-	inside apt-get purge -y -qq snapprot-tools snapprot-dkms \
-		> "$WORK/apt.log" 2>&1 || fail "$(tail -n 20 "$WORK/apt.log")"
-	chroot_files > "$WORK/files.after"
-	expect_eq "what is left, or gone" \
-		"$(diff "$WORK/files.before" "$WORK/files.after")" ""
+	packages --purge snapprot-tools snapprot-dkms
+	expect_as_before
 }
 
 case_make_dkms_install()
 {
-	mkdir "$ROOT/work/tree"
+	mkdir "$ROOT/try/tree"
 	tar -C "$TOP" -c Makefile scripts dm-snapprot userspace/tool.h |
-		tar -C "$ROOT/work/tree" -x
-	inside make -s -C /work/tree dkms-install > "$WORK/dkms.log" 2>&1 ||
+		tar -C "$ROOT/try/tree" -x
+	inside make -s -C /try/tree dkms-install > "$WORK/dkms.log" 2>&1 ||
 		fail "$(tail -n 20 "$WORK/dkms.log")"
 	expect_modules "$VERSION"
 	# A second time is no failure.
-	inside make -s -C /work/tree dkms-remove > "$WORK/dkms.log" 2>&1 ||
+	inside make -s -C /try/tree dkms-remove > "$WORK/dkms.log" 2>&1 ||
 		fail "$(tail -n 20 "$WORK/dkms.log")"
-	inside make -s -C /work/tree dkms-remove > "$WORK/dkms.log" 2>&1 ||
+	inside make -s -C /try/tree dkms-remove > "$WORK/dkms.log" 2>&1 ||
 		fail "$(tail -n 20 "$WORK/dkms.log")"
-	chroot_files > "$WORK/files.after"
-	expect_eq "what is left, or gone" \
-		"$(diff "$WORK/files.before" "$WORK/files.after")" ""
+	expect_as_before
 }
 
 run_cases case_make_install case_signed case_build_deb \

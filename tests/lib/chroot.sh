@@ -10,7 +10,7 @@
 #	inside <command>...	runs there
 
 CHROOT_PACKAGES=(
-	dkms linux-headers-amd64 linux-headers-6.12-amd64
+	dkms openssl linux-headers-amd64 linux-headers-6.12-amd64
 	# what snapprot-tools depends on, so that no test needs the network
 	libdevmapper1.02.1 libjson-c5 libsmartcols1 libblkid1 libuuid1 libudev1
 	libsystemd0 dmsetup udev
@@ -40,7 +40,7 @@ chroot_base()
 		--include="$(tr ' ' , <<< "$wanted")" \
 		--dpkgopt='path-exclude=/lib/modules/*/kernel/*' \
 		--dpkgopt='path-exclude=/etc/kernel/postinst.d/initramfs-tools' \
-		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
 		"$(. /etc/os-release; echo "$VERSION_CODENAME")" "$base.new" - >&2
 	mv "$base.new" "$base"
 	printf '%s\n' "$wanted" > "$base.of"
@@ -54,10 +54,12 @@ chroot_new()
 	mkdir "$ROOT"
 	tar -C "$ROOT" -xf "$BUILD/chroot/base.tar" --numeric-owner
 	mount --bind /proc "$ROOT/proc"
-	mkdir -p "$ROOT/work"
+	mkdir -p "$ROOT/try"
+	# The kernel that runs is as a rule one of those that are installed.
+	mkdir -p "$ROOT/lib/modules/$(uname -r)"
 	# As the packages of the kernels do.
 	for release in $(chroot_kernels); do
-		inside depmod "$release"
+		inside depmod "$release" 2> /dev/null
 		touch "$ROOT/boot/config-$release"
 	done
 }
@@ -90,7 +92,7 @@ chroot_files()
 {
 	(
 		cd "$ROOT" || exit
-		find . -xdev \( -path ./proc -o -path ./work -o -path ./tmp \
+		find . -xdev \( -path ./proc -o -path ./try -o -path ./tmp \
 			-o -path ./var/cache -o -path ./var/log -o -path ./run \
 			-o -path './var/lib/dpkg/*-old' \
 			-o -path './var/lib/dkms/mok.*' \) -prune -o -print
