@@ -136,29 +136,6 @@ case_udev_and_a_blocked_volume()
 	expect_eq mount "$(unit srv-data.mount)" active
 }
 
-# Nobody has to say that the store is there again, whatever it is called now. Nothing
-# was written meanwhile.
-case_store_pulled_out()
-{
-	local before
-
-	before=$(disk store)
-	unplug store
-	plug store
-	[ "$(disk store)" != "$before" ]
-	wait_for 60 device_of_store_is "$(disk store)"
-	wait_value 60 active vol data STATE
-	expect_eq list "$(cells list data -o ID,STATE)" "1 valid"
-	expect_eq mount "$(unit srv-data.mount)" active
-}
-
-# device_of_store_is <device>: what the store is loaded from
-device_of_store_is()
-{
-	[ "$(dmsetup table data-store | cut -d ' ' -f 4)" = \
-		"$(lsblk -dno MAJ:MIN "$1" | tr -d ' ')" ]
-}
-
 # A write that has failed is a fault that somebody has to look at; the store is there
 # for him, and the writer goes on.
 case_store_pulled_out_under_a_write()
@@ -185,5 +162,5 @@ case_stop()
 }
 
 run_cases case_in_time case_links case_wrong_lines case_cookies \
-	case_udev_and_a_blocked_volume case_store_pulled_out \
+	case_udev_and_a_blocked_volume \
 	case_store_pulled_out_under_a_write case_stop

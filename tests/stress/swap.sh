@@ -6,7 +6,7 @@
 # for which memory is needed. It comes to its end, what was swapped is what it was, and so
 # is the snapshot.
 # suite: full
-# disks: 129M 192M
+# disks: 129M 512M
 # memory: 256M
 # timeout: 300
 # expect-log: Adding .* swap on
@@ -21,13 +21,13 @@ TOUCHED=65536		# sectors that at least are swapped
 
 swapped_kib()
 {
-	awk '/^.dev.dm-/ { print $4 }' /proc/swaps
+	awk 'NR > 1 { print $4 }' /proc/swaps
 }
 
 # If it is still on.
 swap_off()
 {
-	! grep -q /dev/dm- /proc/swaps || swapoff "$ORIGIN_DM"
+	[ -z "$(swapped_kib)" ] || swapoff "$ORIGIN_DM"
 }
 
 case_swap_under_pressure()
