@@ -464,19 +464,6 @@ scatter()
 		--io_size=$(($1 * 4))k > /dev/null || fail "fio"
 }
 
-# Round 0 is only for the emulator to have seen all the code.
-snapprot_rounds()
-{
-	local round
-
-	for ((round = 0; round <= ROUNDS; round++)); do
-		dmsetup remove view 2> /dev/null
-		dmsetup remove live
-		dmsetup remove store
-		loaded snapprot "$1" "$round" snapprot_again
-	done
-}
-
 snapprot_again()
 {
 	dmsetup create store --table "0 $STORE_AREA snapprot-store $STORE"
@@ -485,24 +472,28 @@ snapprot_again()
 	view_snapprot 1
 }
 
-dmsnapshot_rounds()
-{
-	local round
-
-	for ((round = 0; round <= ROUNDS; round++)); do
-		dmsetup remove view 2> /dev/null
-		dmsetup remove snap1
-		dmsetup remove live
-		loaded dmsnapshot "$1" "$round" dmsnapshot_again
-	done
-}
-
 dmsnapshot_again()
 {
 	dmsetup create live --table "0 $VOLUME snapshot-origin /dev/mapper/disk0"
 	dmsetup create snap1 --table "0 $VOLUME snapshot /dev/mapper/disk0 \
 /dev/mapper/cow1 P 8"
 	view_dmsnapshot 1
+}
+
+# activations <system> <exceptions> <device>...: the devices are removed, and made
+# again. Round 0 is only for the emulator to have seen all the code.
+activations()
+{
+	local system=$1 n=$2 round device
+
+	shift 2
+	for ((round = 0; round <= ROUNDS; round++)); do
+		for device; do
+			! dmsetup info "$device" > /dev/null 2>&1 ||
+				dmsetup remove "$device"
+		done
+		loaded "$system" "$n" "$round" "${system}_again"
+	done
 }
 
 case_load()
@@ -517,12 +508,12 @@ case_load()
 		scatter "$n"
 		figure kind=space system=snapprot exceptions="$n" \
 			kb=$((n * 4)) used_kb=$(($(used_sectors) / 2))
-		snapprot_rounds "$n"
+		activations snapprot "$n" view live store
 		down
 		layers
 		up_dmsnapshot 1 8
 		scatter "$n"
-		dmsnapshot_rounds "$n"
+		activations dmsnapshot "$n" view snap1 live
 		down
 	done
 }
