@@ -148,8 +148,8 @@ static int volume_init(struct snapprot_volume *vol)
 	vol->label = kzalloc(sizeof(*vol->label), GFP_KERNEL);
 	vol->label_page = alloc_page(GFP_KERNEL);
 	/* On the processor of the writer, who is about to wait for it. */
-	vol->cow_wq = alloc_workqueue("snapprot_cow",
-				      flags | WQ_CPU_INTENSIVE, 0);
+	vol->cow_wq = alloc_workqueue("snapprot_cow", flags | WQ_PERCPU |
+				      WQ_CPU_INTENSIVE, 0);
 	vol->sum_wq = alloc_workqueue("snapprot_sum", flags | WQ_UNBOUND, 0);
 	vol->view_wq = alloc_ordered_workqueue("snapprot_view", flags);
 	vol->ckpt_wq = alloc_ordered_workqueue("snapprot_ckpt", flags);

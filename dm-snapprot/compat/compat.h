@@ -17,4 +17,8 @@
 #define SNAPPROT_MODE_WRITE	FMODE_WRITE
 #endif
 
+#ifndef SNAPPROT_HAVE_WQ_PERCPU
+#define WQ_PERCPU		0
+#endif
+
 #endif
