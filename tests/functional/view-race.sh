@@ -119,11 +119,6 @@ holds()
 	[ "$(st held)" = "$1" ]
 }
 
-reads_under_way()
-{
-	[ "$(awk '{ print $1 }' "/sys/block/$(dm_kernel_name olow)/inflight")" != 0 ]
-}
-
 # The live volume gets another table, for which its label is read. A reader of a snapshot
 # that comes then waits, and nothing else.
 case_read_while_the_origin_is_reloaded()
@@ -142,7 +137,8 @@ case_read_while_the_origin_is_reloaded()
 	layer_delay olow 50000 0
 	dmsetup resume origin &
 	resumer=$!
-	wait_for 20 reads_under_way
+	# By the reading of the label: dm-delay counts nothing before it lets go.
+	wait_for 20 is_held "$resumer"
 	dev_sum /dev/mapper/snap1 64 16 > read.sum &
 	reader=$!
 	wait_for 20 is_held "$reader"
