@@ -402,6 +402,33 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
 
 /* ---- memory ------------------------------------------------------------- */
 
+/* 64 KiB with pages of 4 KiB. */
+#define RUN_ORDER	4
+
+/*
+ * Take more pages: a run of them, if that is to be had for nothing, for it makes
+ * one segment of a request; or else one.
+ */
+static bool batch_grow(struct snapprot_batch *b, gfp_t gfp)
+{
+	unsigned int left = SNAPPROT_BATCH_BLOCKS - b->nr_pages, i;
+	struct page *run = NULL;
+
+	if (left >= 1u << RUN_ORDER)
+		run = alloc_pages((gfp & ~__GFP_RECLAIM) | __GFP_NOWARN,
+				  RUN_ORDER);
+	if (run) {
+		split_page(run, RUN_ORDER);
+		for (i = 0; i < 1u << RUN_ORDER; i++)
+			b->pages[b->nr_pages++] = run + i;
+		return true;
+	}
+	run = left ? alloc_page(gfp) : NULL;
+	if (run)
+		b->pages[b->nr_pages++] = run;
+	return run;
+}
+
 /**
  * snapprot_batch_has_room() - is there a page for one more block?
  * @b: the batch
@@ -410,16 +437,8 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
  */
 bool snapprot_batch_has_room(struct snapprot_batch *b)
 {
-	struct page *page;
-
-	if (b->count < b->nr_pages)
-		return true;
-	if (b->nr_pages == SNAPPROT_BATCH_BLOCKS)
-		return false;
-	page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
-	if (page)
-		b->pages[b->nr_pages++] = page;
-	return page;
+	return b->count < b->nr_pages ||
+	       batch_grow(b, GFP_NOWAIT | __GFP_NOWARN);
 }
 
 /**
@@ -456,11 +475,9 @@ static bool batch_alloc(struct snapprot_batch *b)
 		if (!b->header[i])
 			return false;
 	}
-	for (; b->nr_pages < SNAPPROT_BATCH_RESERVE; b->nr_pages++) {
-		b->pages[b->nr_pages] = alloc_page(GFP_KERNEL);
-		if (!b->pages[b->nr_pages])
+	while (b->nr_pages < SNAPPROT_BATCH_RESERVE)
+		if (!batch_grow(b, GFP_KERNEL))
 			return false;
-	}
 	return true;
 }
 

@@ -148,7 +148,12 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 				last_bytes : SNAPPROT_BLOCK_SIZE;
 
 			get_page(pages[i]);
-			__bio_add_page(bio, pages[i], len, 0);
+			/* Merges neighbours; there is a vector for each page. */
+			if (WARN_ON_ONCE(bio_add_page(bio, pages[i], len, 0) !=
+					 len)) {
+				put_page(pages[i]);
+				cmpxchg(&set->error, 0, -EIO);
+			}
 		}
 		sector += n * SNAPPROT_SECTORS_PER_BLOCK;
 		pages += n;
