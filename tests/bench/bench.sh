@@ -8,7 +8,8 @@
 #
 #   kind=io      system, chunk (KiB), snaps, work, disk (fast or slow), round; and
 #                iops, kbps, read_kb, written_kb, writes, flushes of both disks and
-#                kb, ios that the workload did
+#                kb, ios that the workload did. disk=pair: linear and a live volume
+#                with so many snapshots on the same disk, in turns
 #   kind=byhand  work, disk, depth, round, iops (stream: kbps): of the I/O that it
 #                takes at least
 #   kind=op      system, op (create or delete), snaps (there already), gib (size of
@@ -125,13 +126,12 @@ settled()
 	[ "$(counters)" = "$before" ]
 }
 
-# rewrites <words> -- <device>: further ones should cost nothing
+# rewrites <words> -- <device>: further ones, of what has been written before,
+# should cost nothing
 rewrites()
 {
 	local words=("${@:1:$#-2}") dev=${!#}
 
-	wait_for 30 settled
-	# All of it has been written before.
 	measure "${words[@]}" work=rand4k-again -- "$dev" --rw=randwrite \
 		--bs=4k --iodepth=32 --offset=256M --size=256M --io_size=128M
 	measure "${words[@]}" work=rand4k-4jobs -- "$dev" --rw=randwrite \
@@ -260,6 +260,7 @@ io_round()
 	"up_$1" "$2" $(($3 * 2))
 	first_writes "${words[@]}" -- /dev/mapper/live
 	if [ "$4" = fast ]; then
+		wait_for 30 settled
 		rewrites "${words[@]}" -- /dev/mapper/live
 	fi
 	if [ "$4" = fast ] && [ "$2" -gt 0 ]; then
@@ -297,6 +298,42 @@ case_io()
 		io_round dmthin 8 64 fast "$round"
 		io_round snapprot 64 4 fast "$round"
 		byhand fast "$round"
+	done
+}
+
+# pairs_round <snapshots> <round>: what passes costs so little that it is lost in what
+# the machine does from one minute to the next. So linear, over the same disk, and the
+# live volume take turns, and who is first changes.
+pairs_round()
+{
+	local turn first second words
+
+	layers
+	up_snapprot "$1"
+	dmsetup create straight --table "0 $VOLUME linear /dev/mapper/disk0 0"
+	$FIO --filename=/dev/mapper/live --rw=write --bs=1M --iodepth=4 \
+		--offset=256M --size=256M > /dev/null
+	wait_for 30 settled
+	first="linear straight" second="snapprot live"
+	for turn in 1 2 3 4; do
+		for words in "$first" "$second"; do
+			rewrites "system=${words% *}" "snaps=$1" chunk=4 disk=pair \
+				"turn=$turn" "round=$2" -- "/dev/mapper/${words#* }"
+		done
+		words=$first first=$second second=$words
+	done
+	dmsetup remove straight
+	down
+}
+
+case_pairs()
+{
+	local round
+
+	prefill 1024
+	for ((round = 0; round <= ROUNDS; round++)); do
+		pairs_round 0 "$round"
+		pairs_round 1 "$round"
 	done
 }
 
@@ -524,7 +561,7 @@ used_sectors()
 }
 
 CASES=()
-BENCH=${BENCH:-io,many,ops,delete,load}
+BENCH=${BENCH:-io,pairs,many,ops,delete,load}
 for name in ${BENCH//,/ }; do
 	CASES+=("case_$name")
 done
