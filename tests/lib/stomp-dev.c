@@ -46,7 +46,7 @@ int dm_load(const char *name, bool create, bool readonly, u64 sectors,
 	    const char *target, const char *format, ...)
 {
 	struct dm_task *t;
-	char params[256];
+	char params[4096];
 	va_list args;
 	int err;
 
@@ -72,7 +72,7 @@ int dm_message(const char *name, char *answer, size_t room,
 {
 	struct dm_task *t = task(DM_DEVICE_TARGET_MSG, name);
 	const char *got;
-	char words[128];
+	char words[4096];
 	va_list args;
 	int err = 0;
 
@@ -139,15 +139,18 @@ void dm_remove_force(const char *name)
 	CHECK_EQ(dm_remove(name), 0);
 }
 
-bool dm_params(const char *name, char *params, size_t room)
+int dm_clear(const char *name)
 {
-	struct dm_task *t = task(DM_DEVICE_STATUS, name);
+	return simple(DM_DEVICE_CLEAR, name);
+}
+
+/* What the answer has for the first target, if it is one of ours. */
+static bool params_of(struct dm_task *t, char *params, size_t room)
+{
 	char *type = NULL, *text = NULL;
 	uint64_t start, length;
-	bool ok;
+	bool ok = dm_task_run(t);
 
-	CHECK(dm_task_no_flush(t));
-	ok = dm_task_run(t);
 	if (ok)
 		dm_get_next_target(t, NULL, &start, &length, &type, &text);
 	ok = ok && type && !strncmp(type, "snapprot", 8);
@@ -155,6 +158,22 @@ bool dm_params(const char *name, char *params, size_t room)
 		snprintf(params, room, "%s", text);
 	dm_task_destroy(t);
 	return ok;
+}
+
+bool dm_table(const char *name, char *params, size_t room)
+{
+	struct dm_task *t = task(DM_DEVICE_TABLE, name);
+
+	CHECK(dm_task_query_inactive_table(t));
+	return params_of(t, params, room);
+}
+
+bool dm_params(const char *name, char *params, size_t room)
+{
+	struct dm_task *t = task(DM_DEVICE_STATUS, name);
+
+	CHECK(dm_task_no_flush(t));
+	return params_of(t, params, room);
 }
 
 bool origin_status(struct stomp_status *st)

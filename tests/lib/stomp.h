@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A live volume of the module, by ioctls alone, for stomp.c: origin and store are
+ * A live volume of the module, by ioctls alone, for stomp.c and grammar.c: origin and store are
  * layers over two disks, which can be made to fail, to shrink and to grow. What is
  * expected to fail says so by its result, and nothing is printed.
  */
@@ -57,7 +57,10 @@ int dm_remove(const char *name);
 bool dm_exists(const char *name);
 /* Whatever I/O it has fails, and then it goes. */
 void dm_remove_force(const char *name);
-/* The parameters of its status line. */
+/* Its inactive table is thrown away. */
+int dm_clear(const char *name);
+/* The parameters of its inactive table, and of its status line. */
+bool dm_table(const char *name, char *params, size_t room);
 bool dm_params(const char *name, char *params, size_t room);
 bool origin_status(struct stomp_status *st);
 
