@@ -16,7 +16,7 @@
 #define STEP_ENTRIES	64u
 #define SWEEP_ENTRIES	2048u
 /* Beside writers: rests for so many times as long as it has worked. */
-#define SWEEP_REST	9
+#define SWEEP_REST	19
 
 void snapprot_ckpt_queue(struct snapprot_store *s)
 {
