@@ -17,8 +17,8 @@ die()
 # resolve_kernel <version prefix | release | path of an image | kind>: sets KIMAGE,
 # KREL, and where its modules are, KROOT/lib/modules. A kernel that is not installed
 # may have been unpacked by scripts/fetch-kernel. A kind is one of those that
-# scripts/build-debug-kernel knows. KARCH is um or empty, and KFACTOR says by how
-# much things take longer with it.
+# scripts/build-debug-kernel knows, or rt: Debian's with PREEMPT_RT. KARCH is um or
+# empty, and KFACTOR says by how much things take longer with it.
 resolve_kernel()
 {
 	local image dir
@@ -45,10 +45,18 @@ resolve_kernel()
 			sed -n 's/.*, version \([^ ]*\) .*/\1/p')
 		[ -n "$KREL" ] || die "$KIMAGE does not say its release"
 		;;
+	rt)
+		KIMAGE=
+		for image in /boot/vmlinuz-*-rt-*; do
+			[ -r "$image" ] && KIMAGE=$image
+		done
+		KREL=${KIMAGE#/boot/vmlinuz-}
+		[ -n "$KIMAGE" ] || die "no PREEMPT_RT kernel in /boot (scripts/setup proof)"
+		;;
 	*)
 		KIMAGE=
 		for image in "/boot/vmlinuz-$1" "/boot/vmlinuz-$1"[.-]*; do
-			[ -r "$image" ] && KIMAGE=$image
+			[ -r "$image" ] && [[ $image != *-rt-* ]] && KIMAGE=$image
 		done
 		KREL=${KIMAGE#/boot/vmlinuz-}
 		[ -n "$KIMAGE" ] || resolve_unpacked "$1" ||
