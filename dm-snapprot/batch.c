@@ -402,8 +402,8 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
 
 /* ---- memory ------------------------------------------------------------- */
 
-/* 64 KiB with pages of 4 KiB. */
-#define RUN_ORDER	4
+/* 64 KiB; where a page is larger than a block there are no neighbours. */
+#define RUN_ORDER	(PAGE_SIZE == SNAPPROT_BLOCK_SIZE ? 4 : 0)
 
 /*
  * Take more pages: a run of them, if that is to be had for nothing, for it makes
