@@ -81,7 +81,7 @@ static void sum_piece(struct snapprot_batch *b, int piece)
 
 	for (; i < end; i++) {
 		b->core[i].block = b->entry[i].block;
-		b->core[i].crc = snapprot_data_crc(page_address(b->pages[i]));
+		b->core[i].sum = snapprot_data_sum(page_address(b->pages[i]));
 	}
 	if (atomic_dec_and_test(&b->sum_left[step]))
 		complete(&b->summed[step]);
@@ -403,7 +403,7 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
 /* ---- memory ------------------------------------------------------------- */
 
 /* 64 KiB; where a page is larger than a block there are no neighbours. */
-#define RUN_ORDER	(PAGE_SIZE == SNAPPROT_BLOCK_SIZE ? 4 : 0)
+#define RUN_ORDER	(PAGE_SHIFT > SNAPPROT_BLOCK_SHIFT ? 0 : 4)
 
 /*
  * Take more pages: a run of them, if that is to be had for nothing, for it makes

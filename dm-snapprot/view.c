@@ -26,7 +26,7 @@ struct view_run {
 	struct snapprot_store *store;	/* that it comes from, if it does */
 	u64 first, last;		/* blocks of the origin */
 	u64 place;			/* where the first is */
-	unsigned int nr_crcs;
+	unsigned int nr_sums;
 };
 
 /* Per bio of a view. */
@@ -38,7 +38,7 @@ struct view_bio {
 	bool direct;
 	struct view_run run;
 	struct bvec_iter iter;
-	u32 crc[DIRECT_BLOCKS];
+	u32 sum[DIRECT_BLOCKS];
 };
 
 /* Of others, a part that is on its way. */
@@ -51,7 +51,7 @@ struct view_part {
 	unsigned int offset;		/* where in it */
 	struct work_struct work;
 	blk_status_t status;
-	u32 crc[];
+	u32 sum[];
 };
 
 static struct workqueue_struct *view_done_wq;
@@ -203,7 +203,7 @@ static unsigned int in_first_block(const struct bvec_iter *iter)
  */
 static int run_find(struct snapprot_store *s, u32 epoch,
 		    const struct bvec_iter *iter, struct view_run *run,
-		    u32 *crc)
+		    u32 *sum)
 {
 	unsigned int left = iter->bi_size >> SECTOR_SHIFT;
 	unsigned int sectors = 0, n = in_first_block(iter);
@@ -212,7 +212,7 @@ static int run_find(struct snapprot_store *s, u32 epoch,
 	int ret;
 
 	run->first = block;
-	run->nr_crcs = 0;
+	run->nr_sums = 0;
 	do {
 		ret = snapprot_lookup(&s->core, block, epoch, &e);
 		if (ret < 0)
@@ -228,7 +228,7 @@ static int run_find(struct snapprot_store *s, u32 epoch,
 		if (ret && n < SNAPPROT_SECTORS_PER_BLOCK && sectors)
 			break;		/* a part of a block goes alone */
 		if (ret)
-			crc[run->nr_crcs++] = e.crc;
+			sum[run->nr_sums++] = e.sum;
 		sectors += n;
 		left -= n;
 		block++;
@@ -260,6 +260,18 @@ static u32 view_epoch(struct snapprot_view *v, struct snapprot_store *s,
 	return snap->epoch;
 }
 
+/* As snapprot_data_sum() of a block that comes in parts: this one begins at @have. */
+static u32 sum_part(struct xxh64_state *state, const void *data,
+		    unsigned int have, unsigned int len)
+{
+	if (len == SNAPPROT_BLOCK_SIZE)
+		return snapprot_data_sum(data);
+	if (!have)
+		xxh64_reset(state, 0);
+	xxh64_update(state, data, len);
+	return have + len == SNAPPROT_BLOCK_SIZE ? xxh64_digest(state) : 0;
+}
+
 /* Do the whole blocks of some data match their checksums? */
 static bool sums_match(struct bio *bio, struct bvec_iter data, const u32 *sums,
 		       unsigned int nr)
@@ -267,26 +279,24 @@ static bool sums_match(struct bio *bio, struct bvec_iter data, const u32 *sums,
 	struct bvec_iter iter;
 	struct bio_vec bv;
 	unsigned int n = 0, have = 0;
-	u32 crc = SNAPPROT_CRC_SEED;
+	struct xxh64_state state;
 
 	__bio_for_each_segment(bv, bio, iter, data) {
-		unsigned int done = 0;
+		unsigned int done = 0, len;
 
-		while (done < bv.bv_len) {
-			unsigned int len = min(bv.bv_len - done,
-					       SNAPPROT_BLOCK_SIZE - have);
+		for (; done < bv.bv_len; done += len) {
 			void *addr = bvec_kmap_local(&bv);
+			u32 sum;
 
-			crc = crc32c(crc, addr + done, len);
+			len = min(bv.bv_len - done, SNAPPROT_BLOCK_SIZE - have);
+			sum = sum_part(&state, addr + done, have, len);
 			kunmap_local(addr);
-			done += len;
 			have += len;
 			if (have < SNAPPROT_BLOCK_SIZE)
 				continue;
-			if (n >= nr || crc != sums[n++])
+			if (n >= nr || sum != sums[n++])
 				return false;
 			have = 0;
-			crc = SNAPPROT_CRC_SEED;
 		}
 	}
 	return !have && n == nr;
@@ -327,7 +337,7 @@ static bool view_direct(struct snapprot_view *v, struct bio *bio)
 		epoch = view_epoch(v, s, bio);
 		s->nowait = true;
 		found = epoch && run_find(s, epoch, &bio->bi_iter, &vb->run,
-					  vb->crc) == (int)bio_sectors(bio);
+					  vb->sum) == (int)bio_sectors(bio);
 		s->nowait = false;
 		if (found)
 			run_begin(vol, &vb->run);
@@ -366,7 +376,7 @@ void snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
 		return;
 	vb->direct = false;
 	if (run->store && !*status &&
-	    !sums_match(bio, vb->iter, vb->crc, run->nr_crcs))
+	    !sums_match(bio, vb->iter, vb->sum, run->nr_sums))
 		*status = BLK_STS_PROTECTION;
 	if (run->store && *status)
 		store_read_failed(v->vol, run, *status);
@@ -422,7 +432,7 @@ static bool part_copy_checked(struct view_part *p)
 	struct bio_vec bv;
 	unsigned int offset = p->offset;
 
-	if (snapprot_data_crc(data) != p->crc[0])
+	if (snapprot_data_sum(data) != p->sum[0])
 		return false;
 	__bio_for_each_segment(bv, p->parent, iter, p->iter) {
 		memcpy_to_bvec(&bv, data + offset);
@@ -437,8 +447,8 @@ static void part_work(struct work_struct *work)
 
 	if (!p->status &&
 	    !(p->page ? part_copy_checked(p) :
-			sums_match(p->parent, p->iter, p->crc,
-				   p->run.nr_crcs)))
+			sums_match(p->parent, p->iter, p->sum,
+				   p->run.nr_sums)))
 		p->status = BLK_STS_PROTECTION;
 	if (p->status)
 		store_read_failed(p->vol, &p->run, p->status);
@@ -494,7 +504,7 @@ static struct view_part *part_new(struct snapprot_volume *vol,
 {
 	/* Two of them may be blocks that it touches in part. */
 	unsigned int blocks = iter->bi_size / SNAPPROT_BLOCK_SIZE + 2;
-	struct view_part *p = kzalloc(struct_size(p, crc, blocks), GFP_NOIO);
+	struct view_part *p = kzalloc(struct_size(p, sum, blocks), GFP_NOIO);
 
 	if (!p)
 		return NULL;
@@ -524,7 +534,7 @@ static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 	if (!p)
 		return -ENOMEM;
 	mutex_lock(&s->lock);
-	sectors = run_find(s, epoch, iter, &p->run, p->crc);
+	sectors = run_find(s, epoch, iter, &p->run, p->sum);
 	if (sectors > 0)
 		run_begin(vol, &p->run);
 	mutex_unlock(&s->lock);

@@ -157,8 +157,8 @@ static int print_entry(void *ctx, const struct snapprot_entry *e, u32 prev)
 
 	if (!p->places && !in_use(p->img, prev, e->epoch))
 		return 0;
-	printf("exception %" PRIu64 " epoch %" PRIu32 " crc 0x%08" PRIx32,
-	       e->block, e->epoch, e->crc);
+	printf("exception %" PRIu64 " epoch %" PRIu32 " sum 0x%08" PRIx32,
+	       e->block, e->epoch, e->sum);
 	if (p->places)
 		printf(" place %" PRIu64, e->place);
 	putchar('\n');

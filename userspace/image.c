@@ -461,5 +461,5 @@ int image_read_data(struct image *img, const struct snapprot_entry *e,
 	err = read_place(img, e->place, data);
 	if (err)
 		return err;
-	return snapprot_data_crc(data) == e->crc ? 0 : -EBADMSG;
+	return snapprot_data_sum(data) == e->sum ? 0 : -EBADMSG;
 }

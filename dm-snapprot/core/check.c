@@ -72,7 +72,7 @@ static int check_entry(struct check *c, const struct snapprot_entry *e)
 	err = core->env->ops->read(core->env, e->place, 1, core->scratch);
 	if (err)
 		return err;
-	if (snapprot_data_crc(core->scratch) != e->crc)
+	if (snapprot_data_sum(core->scratch) != e->sum)
 		problem(c, e->place, "old data is damaged");
 	return 0;
 }

@@ -78,12 +78,13 @@ struct snapprot_env {
 
 /* ---- verify.c: checksums and rules of single blocks -------------------- */
 
-/* Seed of every checksum of the format. */
+/* Seed of every crc32c of the format. */
 #define SNAPPROT_CRC_SEED	(~(u32)0)
 
-static inline u32 snapprot_data_crc(const void *data)
+/* Of old data; see format.rst for why it is another one. */
+static inline u32 snapprot_data_sum(const void *data)
 {
-	return crc32c(SNAPPROT_CRC_SEED, data, SNAPPROT_BLOCK_SIZE);
+	return xxh64(data, SNAPPROT_BLOCK_SIZE, 0);
 }
 
 /* Set h.crc; all else must be in place. */
@@ -128,7 +129,7 @@ struct snapprot_entry {
 	u64 block;
 	u64 place;
 	u32 epoch;
-	u32 crc;
+	u32 sum;
 };
 
 struct snapprot_snap {

@@ -17,7 +17,8 @@
 
 /* The only version that this code writes; newer ones are refused. */
 #define SNAPPROT_FORMAT_VERSION		1
-#define SNAPPROT_INCOMPAT_KNOWN		0u
+/* Old data has checksums of xxh64: always set in a store, never in a label. */
+#define SNAPPROT_INCOMPAT_XXH64		(1u << 0)
 #define SNAPPROT_COMPAT_RO_KNOWN	0u
 
 /* ---- geometry of the store ------------------------------------------- */
@@ -149,13 +150,13 @@ enum snapprot_log_type {
  * @block: block of the origin
  * @place: block of the store that holds the old data
  * @epoch: the epoch it was preserved in
- * @crc: crc32c, seeded with ~0, of its 4 KiB
+ * @sum: the lower half of xxh64, seeded with 0, of its 4 KiB
  */
 struct snapprot_disk_entry {
 	__le64	block;
 	__le64	place;
 	__le32	epoch;
-	__le32	crc;
+	__le32	sum;
 } __packed;
 
 /**

@@ -342,7 +342,7 @@ static void node_link(struct snapprot_entry *link,
 	link->block = le64_to_cpu(first->block);
 	link->epoch = le32_to_cpu(first->epoch);
 	link->place = place;
-	link->crc = 0;
+	link->sum = 0;
 }
 
 /*

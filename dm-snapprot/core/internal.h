@@ -126,7 +126,7 @@ snapprot_entry_decode(struct snapprot_entry *e,
 	e->block = le64_to_cpu(d->block);
 	e->place = le64_to_cpu(d->place);
 	e->epoch = le32_to_cpu(d->epoch);
-	e->crc = le32_to_cpu(d->crc);
+	e->sum = le32_to_cpu(d->sum);
 }
 
 static inline void
@@ -136,7 +136,7 @@ snapprot_entry_encode(struct snapprot_disk_entry *d,
 	d->block = cpu_to_le64(e->block);
 	d->place = cpu_to_le64(e->place);
 	d->epoch = cpu_to_le32(e->epoch);
-	d->crc = cpu_to_le32(e->crc);
+	d->sum = cpu_to_le32(e->sum);
 }
 
 /* ---- space.c ----------------------------------------------------------- */

@@ -329,7 +329,7 @@ static int step_complete(struct snapprot_core *core,
 		err = env->ops->read(env, place, 1, data);
 		if (err)
 			return err;
-		if (snapprot_data_crc(data) != le32_to_cpu(l->entry[i].crc))
+		if (snapprot_data_sum(data) != le32_to_cpu(l->entry[i].sum))
 			return 0;
 	}
 	return 1;

@@ -15,6 +15,7 @@
 #include <linux/sort.h>
 #include <linux/string.h>
 #include <linux/types.h>
+#include <linux/xxhash.h>
 
 #define snapprot_sort(base, num, size, cmp) sort(base, num, size, cmp, NULL)
 /* The comparison has @priv as its third argument. */
@@ -85,8 +86,9 @@ static inline void snapprot_sort_r(void *base, size_t num, size_t size,
 	qsort_r(base, num, size, snapprot_sort_cmp, &sort);
 }
 
-/* crc32c.c of the user-space build; the same meaning as the kernel's. */
+/* checksum.c of the user-space build; the same meaning as the kernel's. */
 u32 crc32c(u32 crc, const void *data, size_t len);
+u64 xxh64(const void *data, size_t len, u64 seed);
 
 #endif
 #endif

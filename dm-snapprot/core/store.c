@@ -48,6 +48,7 @@ static void format_super(struct snapprot_disk_super *s, const u8 *uuid,
 			    uuid);
 	memcpy(s->ident, SNAPPROT_SUPER_IDENT, sizeof(s->ident));
 	s->version = cpu_to_le32(SNAPPROT_FORMAT_VERSION);
+	s->incompat = cpu_to_le32(SNAPPROT_INCOMPAT_XXH64);
 	s->block_size = cpu_to_le32(SNAPPROT_BLOCK_SIZE);
 	s->flags = cpu_to_le32(flags);
 	s->origin_sectors = cpu_to_le64(origin_sectors);

@@ -73,7 +73,7 @@ static bool node_ok(const struct snapprot_disk_node *n)
 	for (i = 0; i < count; i++) {
 		const struct snapprot_disk_entry *e = &n->entry[i];
 
-		if (!e->place || (level && e->crc))
+		if (!e->place || (level && e->sum))
 			return false;
 		if (i && snapprot_key_cmp(le64_to_cpu(e[-1].block),
 					  le32_to_cpu(e[-1].epoch),
@@ -256,7 +256,7 @@ int snapprot_super_verify(const struct snapprot_disk_super *s, u64 block)
 	if (!header_ok(s, SNAPPROT_MAGIC_SUPER, block) || !ident_ok(s->ident))
 		return -EBADMSG;
 	if (le32_to_cpu(s->version) != SNAPPROT_FORMAT_VERSION ||
-	    le32_to_cpu(s->incompat) & ~SNAPPROT_INCOMPAT_KNOWN)
+	    le32_to_cpu(s->incompat) != SNAPPROT_INCOMPAT_XXH64)
 		return -EPROTONOSUPPORT;
 	return super_ok(s) ? 0 : -EBADMSG;
 }
@@ -340,7 +340,7 @@ int snapprot_label_verify(const struct snapprot_disk_label *l, u32 copy)
 	if (!header_ok(l, SNAPPROT_MAGIC_LABEL, copy) || !ident_ok(l->ident))
 		return -EBADMSG;
 	if (le32_to_cpu(l->version) != SNAPPROT_FORMAT_VERSION ||
-	    le32_to_cpu(l->incompat) & ~SNAPPROT_INCOMPAT_KNOWN ||
+	    l->incompat ||
 	    le32_to_cpu(l->compat_ro) & ~SNAPPROT_COMPAT_RO_KNOWN)
 		return -EPROTONOSUPPORT;
 	if (le32_to_cpu(l->flags) & ~SNAPPROT_LABEL_FLAGS ||

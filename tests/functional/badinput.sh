@@ -259,7 +259,7 @@ case_newer_version()
 	local word copy
 
 	prepare
-	for word in "$SUPER_VERSION 2" "$SUPER_INCOMPAT 1"; do
+	for word in "$SUPER_VERSION 2" "$SUPER_INCOMPAT 3"; do
 		for copy in $SUPER_COPIES; do
 			# shellcheck disable=SC2086 # two words
 			setword "$STORE" "$copy" $word
@@ -267,7 +267,7 @@ case_newer_version()
 		refused "newer version" "$S"
 		for copy in $SUPER_COPIES; do
 			setword "$STORE" "$copy" "$SUPER_VERSION" 1
-			setword "$STORE" "$copy" "$SUPER_INCOMPAT" 0
+			setword "$STORE" "$copy" "$SUPER_INCOMPAT" 1
 		done
 	done
 	still_there

@@ -261,6 +261,8 @@ case_truncated()
 
 case_cannot_tell()
 {
+	local flags
+
 	new_dir
 	files blank 16M empty 0
 	head -c 5M /dev/urandom > random
@@ -273,9 +275,11 @@ case_cannot_tell()
 	poke 64 56 02000000
 	unchanged tool 2 check s
 	expect_match error "$ERR" "version unknown"
-	poke 0 56 0100000000000000000000000100
-	poke 64 56 0100000000000000000000000100
-	unchanged tool 2 check s
+	for flags in 03 00; do
+		poke 0 56 "010000000000000000000000${flags}00"
+		poke 64 56 "010000000000000000000000${flags}00"
+		unchanged tool 2 check s
+	done
 	tool 2 check
 	tool 2 check s s
 	tool 2 check --bogus s

@@ -174,6 +174,10 @@ case_old_data_is_verified()
 			read_at /dev/mapper/snap1 $where
 		wait_st fault store_io
 	done
+	# Nor does it matter how the blocks lie in memory.
+	expect_error "Invalid or incomplete" \
+		blkpat -o 3 -s 64 -l 16 sum /dev/mapper/snap1
+	wait_st fault store_io
 	# What is beside it is right.
 	for where in "64 8" "66 2" "56 16" "80 256"; do
 		# shellcheck disable=SC2086 # two numbers
@@ -181,6 +185,9 @@ case_old_data_is_verified()
 			"$(dev_sum /dev/mapper/snap1 $where)" \
 			"$(dev_sum "$SHADOW" $where)"
 	done
+	expect_eq "blocks at 64 8, across pages" \
+		"$(blkpat -o 5 -s 64 -l 8 sum /dev/mapper/snap1)" \
+		"$(dev_sum "$SHADOW" 64 8)"
 	expect_st valid 1
 }
 

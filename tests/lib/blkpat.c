@@ -25,6 +25,7 @@
  *   -f N         write: fsync after each N writes
  *   -u           write: and none at the end
  *   -b           buffered, not O_DIRECT
+ *   -o SECTORS   buffers begin so far behind the start of a page
  *
  * DEV is opened with O_DIRECT (where it can be), FILE and SHADOW are not. Exit
  * code: 0 done or the same, 1 an I/O error, 2 usage, 3 contents differ.
@@ -61,6 +62,7 @@ static struct {
 	u32 fsync_every;
 	bool unflushed;
 	bool buffered;
+	u32 offset;		/* of buffers */
 } opt;
 
 struct file {
@@ -178,13 +180,13 @@ static int sync_file(const struct file *f)
 
 static void *buffer(size_t bytes)
 {
-	void *p;
+	char *p;
 
-	if (posix_memalign(&p, 4096, bytes)) {
+	if (posix_memalign((void **)&p, 4096, bytes + opt.offset)) {
 		fputs("blkpat: no memory\n", stderr);
 		exit(EXIT_IO);
 	}
-	return p;
+	return p + opt.offset;
 }
 
 /* The part of @f that the options ask for. */
@@ -445,7 +447,7 @@ static int parse_options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "+s:l:a:f:ub")) != -1) {
+	while ((c = getopt(argc, argv, "+s:l:a:f:ubo:")) != -1) {
 		switch (c) {
 		case 's':
 			opt.start = to_number(optarg) * SECTOR;
@@ -466,6 +468,9 @@ static int parse_options(int argc, char **argv)
 			break;
 		case 'b':
 			opt.buffered = true;
+			break;
+		case 'o':
+			opt.offset = to_number(optarg) * SECTOR;
 			break;
 		default:
 			return -1;

@@ -171,7 +171,7 @@ static void preserve(struct volume *v, const u64 *blocks, u32 count,
 			.block = blocks[i],
 			.place = places[i],
 			.epoch = v->core.epoch,
-			.crc = snapprot_data_crc(at),
+			.sum = snapprot_data_sum(at),
 		};
 	}
 	write_step(v, e, count, data, payload, header);

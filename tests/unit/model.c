@@ -88,7 +88,7 @@ static int make_step(struct model *m, void *header, const u64 *block,
 		e[i].block = block[i];
 		e[i].place = places[i];
 		e[i].epoch = m->core.epoch;
-		e[i].crc = snapprot_data_crc(data);
+		e[i].sum = snapprot_data_sum(data);
 		pend(p, places[i], data);
 	}
 	pend(p, m->core.log_block, header);
@@ -425,7 +425,7 @@ static void verify_block(struct model *m, const struct model_snap *snap,
 	CHECK(e.epoch >= snap->epoch && e.block == model_block(m, index));
 	model_fill(want, index, snap->content[index]);
 	CHECK(!memcmp(sim_block(m->sim, e.place), want, sizeof(want)));
-	CHECK_EQ(e.crc, snapprot_data_crc(want));
+	CHECK_EQ(e.sum, snapprot_data_sum(want));
 }
 
 void model_verify(struct model *m)

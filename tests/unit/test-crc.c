@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* crc32c against known values and against the definition, bit by bit. */
+/* crc32c against known values and against the definition, bit by bit; xxh64. */
 #include "unit.h"
 
 static u32 slow_crc(u32 crc, const u8 *p, size_t len)
@@ -60,9 +60,28 @@ static void any_length_and_alignment(void)
 	}
 }
 
+/* The values of xxHash's own description. */
+static void xxh64_known_values(void)
+{
+	u8 block[SNAPPROT_BLOCK_SIZE];
+	u32 i;
+
+	CHECK(xxh64("", 0, 0) == 0xef46db3751d8e999);
+	CHECK(xxh64("abc", 3, 0) == 0x44bc2cf5ad770999);
+	memset(block, 0, sizeof(block));
+	CHECK_EQ(snapprot_data_sum(block), (u32)xxh64(block, sizeof(block), 0));
+	for (i = 0; i < 8 * sizeof(block); i++) {
+		u32 before = snapprot_data_sum(block);
+
+		block[i / 8] ^= 1 << i % 8;
+		CHECK(snapprot_data_sum(block) != before);
+	}
+}
+
 static const struct unit_test tests[] = {
 	UNIT_TEST(known_values),
 	UNIT_TEST(any_length_and_alignment),
+	UNIT_TEST(xxh64_known_values),
 };
 
 UNIT_MAIN(tests)

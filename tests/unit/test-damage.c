@@ -160,7 +160,7 @@ static bool read_right(struct model *m, struct snapprot_core *core,
 		return true;
 	}
 	got = sim_block(sim, e.place);
-	if (snapprot_data_crc(got) != e.crc)
+	if (snapprot_data_sum(got) != e.sum)
 		return false;
 	CHECK_EQ(snapprot_lookup(&m->core, index, snap->epoch, &good), 1);
 	memcpy(want, sim_block(m->sim, good.place), sizeof(want));

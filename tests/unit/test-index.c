@@ -73,7 +73,7 @@ static u32 model_search(u64 block, u32 epoch)
 static void insert(u64 block, u32 epoch)
 {
 	struct snapprot_entry e = {
-		.block = block, .epoch = epoch, .crc = unit_random(),
+		.block = block, .epoch = epoch, .sum = unit_random(),
 	};
 	u32 i = model_search(block, epoch);
 

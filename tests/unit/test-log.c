@@ -52,7 +52,7 @@ static u64 batch(u32 count, bool commit)
 		e[i].block = next_block + i;
 		e[i].place = places[i];
 		e[i].epoch = core.epoch;
-		e[i].crc = snapprot_data_crc(data);
+		e[i].sum = snapprot_data_sum(data);
 		CHECK_EQ(sim_write(sim, places[i], data), 0);
 	}
 	next_block += count;
@@ -179,7 +179,7 @@ static void group(u8 steps[GROUP][SNAPPROT_BLOCK_SIZE], u64 place[GROUP])
 			e[i].block = next_block++;
 			e[i].place = places[i];
 			e[i].epoch = core.epoch;
-			e[i].crc = snapprot_data_crc(data);
+			e[i].sum = snapprot_data_sum(data);
 			CHECK_EQ(sim_write(sim, places[i], data), 0);
 		}
 		snapprot_log_encode_batch(&core, steps[n], e, 2);
@@ -263,7 +263,7 @@ static void vouched_for(void)
 	/* It is damage, and found when it is read. */
 	CHECK_EQ(core.active.count, 100);
 	CHECK_EQ(snapprot_lookup(&core, 50, 1, &e), 1);
-	CHECK(snapprot_data_crc(sim_block(sim, e.place)) != e.crc);
+	CHECK(snapprot_data_sum(sim_block(sim, e.place)) != e.sum);
 	CHECK_EQ(snapprot_store_check(&core, false, NULL, NULL), 0);
 	CHECK_EQ(snapprot_store_check(&core, true, NULL, NULL), 1);
 	close_store();
@@ -337,7 +337,7 @@ static void broken_rules(void)
 			break;
 		case 3:
 			l->entry[1].place = l->entry[0].place;
-			l->entry[1].crc = l->entry[0].crc;
+			l->entry[1].sum = l->entry[0].sum;
 			break;
 		case 4:
 			l->next = cpu_to_le64(first);

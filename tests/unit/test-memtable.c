@@ -69,7 +69,7 @@ static void against_array(void)
 			.block = unit_below(90) * 0x100000001ull,
 			.epoch = unit_below(8),
 			.place = i,
-			.crc = unit_random(),
+			.sum = unit_random(),
 		};
 		u32 what = unit_below(2000);
 

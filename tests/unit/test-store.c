@@ -109,7 +109,7 @@ static void newer_super(void)
 	open_store(2000);
 	for (i = 0; i < 2; i++) {
 		s = (void *)sim_block(sim, i * 64);
-		s->incompat = cpu_to_le32(1);
+		s->incompat = cpu_to_le32(SNAPPROT_INCOMPAT_XXH64 | 2);
 		snapprot_block_seal(s);
 	}
 	CHECK_EQ(load(2000), -EPROTONOSUPPORT);
@@ -117,7 +117,7 @@ static void newer_super(void)
 	/* What may be read and not written. */
 	for (i = 0; i < 2; i++) {
 		s = (void *)sim_block(sim, i * 64);
-		s->incompat = 0;
+		s->incompat = cpu_to_le32(SNAPPROT_INCOMPAT_XXH64);
 		s->compat_ro = cpu_to_le32(1);
 		snapprot_block_seal(s);
 	}

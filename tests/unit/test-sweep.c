@@ -42,7 +42,7 @@ static void preserve(const u64 *block, u32 count)
 		e[i].block = block[i];
 		e[i].place = places[i];
 		e[i].epoch = core.epoch;
-		e[i].crc = snapprot_data_crc(data);
+		e[i].sum = snapprot_data_sum(data);
 	}
 	snapprot_log_encode_batch(&core, header, e, count);
 	CHECK_EQ(sim_write(sim, core.log_block, header), 0);

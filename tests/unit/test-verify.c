@@ -18,6 +18,7 @@ static void make_super(struct snapprot_disk_super *s)
 	s->log_block = cpu_to_le64(70);
 	s->log_seq = cpu_to_le64(9);
 	s->root = cpu_to_le64(71);
+	s->incompat = cpu_to_le32(SNAPPROT_INCOMPAT_XXH64);
 	s->root_level = cpu_to_le32(1);
 	s->nr_nodes = cpu_to_le64(3);
 	s->nr_entries = cpu_to_le64(200);
@@ -44,7 +45,8 @@ static void super_rules(void)
 	SUPER_CASE(version, 1, 32, 0);
 	SUPER_CASE(version, 2, 32, -EPROTONOSUPPORT);
 	SUPER_CASE(version, 0, 32, -EPROTONOSUPPORT);
-	SUPER_CASE(incompat, 1, 32, -EPROTONOSUPPORT);
+	SUPER_CASE(incompat, 3, 32, -EPROTONOSUPPORT);
+	SUPER_CASE(incompat, 0, 32, -EPROTONOSUPPORT);
 	SUPER_CASE(compat_ro, 1, 32, 0);
 	SUPER_CASE(compat, 1, 32, 0);
 	SUPER_CASE(h.magic, SNAPPROT_MAGIC_LABEL, 32, -EBADMSG);
@@ -278,14 +280,14 @@ static void node_rules(void)
 	NODE_CASE(count, 169, 16, -EBADMSG);
 	NODE_CASE(level, 11, 16, 0);
 	NODE_CASE(level, 12, 16, -EBADMSG);
-	NODE_CASE(entry[9].crc, 1, 32, 0);
+	NODE_CASE(entry[9].sum, 1, 32, 0);
 	NODE_CASE(entry[9].place, 0, 64, -EBADMSG);
 	NODE_CASE(entry[9].epoch, 8, 32, -EBADMSG);
 	NODE_CASE(entry[167].block, 82, 64, -EBADMSG);
 	/* An inner node has no checksums of data. */
 	make_node(&n);
 	n.level = cpu_to_le16(1);
-	n.entry[9].crc = cpu_to_le32(1);
+	n.entry[9].sum = cpu_to_le32(1);
 	snapprot_block_seal(&n);
 	CHECK_EQ(snapprot_block_verify(&n, SNAPPROT_MAGIC_NODE, 99), -EBADMSG);
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * crc32c (Castagnoli) eight bytes at a time, as the kernel's crc32c() computes
- * it: the caller seeds, and nothing is inverted here.
+ * it: the caller seeds, and nothing is inverted here. xxh64 is libxxhash's.
  */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "../dm-snapprot/core/platform.h"
 
 #define CRC32C_POLY	0x82f63b78u	/* reflected */
@@ -57,4 +60,9 @@ u32 crc32c(u32 crc, const void *data, size_t len)
 	for (; len; p++, len--)
 		crc = crc >> 8 ^ table[0][(crc ^ *p) & 255];
 	return crc;
+}
+
+u64 xxh64(const void *data, size_t len, u64 seed)
+{
+	return XXH64(data, len, seed);
 }
