@@ -402,8 +402,9 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
 
 /* ---- memory ------------------------------------------------------------- */
 
-/* 64 KiB; where a page is larger than a block there are no neighbours. */
-#define RUN_ORDER	(PAGE_SHIFT > SNAPPROT_BLOCK_SHIFT ? 0 : 4)
+/* Pages of a run; where they are larger than blocks none is the next one's neighbour. */
+#define RUN_ORDER	4
+#define RUN_PAGES	16u
 
 /*
  * Take more pages: a run of them, if that is to be had for nothing, for it makes
@@ -411,22 +412,23 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
  */
 static bool batch_grow(struct snapprot_batch *b, gfp_t gfp)
 {
-	unsigned int left = SNAPPROT_BATCH_BLOCKS - b->nr_pages, i;
-	struct page *run = NULL;
+	unsigned int left = SNAPPROT_BATCH_BLOCKS - b->nr_pages, n = 1;
+	struct page *page = NULL;
 
-	if (left >= 1u << RUN_ORDER)
-		run = alloc_pages((gfp & ~__GFP_RECLAIM) | __GFP_NOWARN,
-				  RUN_ORDER);
-	if (run) {
-		split_page(run, RUN_ORDER);
-		for (i = 0; i < 1u << RUN_ORDER; i++)
-			b->pages[b->nr_pages++] = run + i;
-		return true;
+	if (left >= RUN_PAGES && PAGE_SIZE == SNAPPROT_BLOCK_SIZE)
+		page = alloc_pages((gfp & ~__GFP_RECLAIM) | __GFP_NOWARN,
+				   RUN_ORDER);
+	if (page) {
+		split_page(page, RUN_ORDER);
+		n = RUN_PAGES;
+	} else if (left) {
+		page = alloc_page(gfp);
 	}
-	run = left ? alloc_page(gfp) : NULL;
-	if (run)
-		b->pages[b->nr_pages++] = run;
-	return run;
+	if (!page)
+		return false;
+	while (n--)
+		b->pages[b->nr_pages++] = page++;
+	return true;
 }
 
 /**
