@@ -148,7 +148,7 @@ reads()
 		--rw=randread --bs=4k --iodepth=32 --size=128M --io_size=32M \
 		--loops=3
 	measure "${words[@]}" work="${BENCH_VIEW}-seqread" -- "$dev" --rw=read \
-		--bs=1M --iodepth=4 --offset=256M --size=256M
+		--bs=1M --iodepth=4 --offset=256M --size=256M --loops=4
 }
 
 # ---- the systems ---------------------------------------------------------------------
