@@ -100,20 +100,23 @@ first_writes()
 		--iodepth=1 --fdatasync=1 --offset=128M --size=128M --io_size=3M
 }
 
-# byhand <disk> <round>: what would be left if preserving itself cost nothing
+# byhand <disk> <round>: what would be left if preserving itself cost nothing, on the
+# devices that the systems have below them
 byhand()
 {
-	local us
+	local us on=(/dev/mapper/disk0 /dev/mapper/disk1)
 
-	us=$("$TOOLS/byhand" "$ORIGIN_DISK" "$STORE_DISK" 4096 32)
+	layers
+	us=$("$TOOLS/byhand" "${on[@]}" 4096 32)
 	figure kind=byhand work=rand4k-first "disk=$1" depth=32 "round=$2" \
 		iops=$((4096 * 1000000 / us))
-	us=$("$TOOLS/byhand" "$ORIGIN_DISK" "$STORE_DISK" 512 1 sync)
+	us=$("$TOOLS/byhand" "${on[@]}" 512 1 sync)
 	figure kind=byhand work=rand4k-sync "disk=$1" depth=1 "round=$2" \
 		iops=$((512 * 1000000 / us))
-	us=$("$TOOLS/byhand" "$ORIGIN_DISK" "$STORE_DISK" 256 4 stream)
+	us=$("$TOOLS/byhand" "${on[@]}" 256 4 stream)
 	figure kind=byhand work=seq1m-first "disk=$1" depth=4 "round=$2" \
 		kbps=$((256 * 1024 * 1000000 / us))
+	down
 }
 
 # settled: what first writes have left to be done is done
