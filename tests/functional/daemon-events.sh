@@ -339,7 +339,10 @@ case_beside_a_blocked_volume()
 	tab_line extend=20%,snapshot_every=1s,snapshot_keep=2
 	daemon_start
 	expect_said 'origin: snapshot: taken'
+	# One that is being taken then would fail for another reason.
+	daemon_pause
 	sp_remove store
+	kill -CONT "$DAEMON"
 	expect_said 'origin: blocked: '
 	write_at "$ORIGIN_DM" 0 8 9 &
 	wait_for 20 is_held $!

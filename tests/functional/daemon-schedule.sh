@@ -81,18 +81,21 @@ case_view_survives()
 
 	daemon_files
 	sp_up
-	tab_line snapshot_every=1s,snapshot_keep=4
+	tab_line snapshot_every=1s,snapshot_keep=100
 	daemon_start
 	expect_said 'origin: snapshot: taken'
 	id=$(sp_list | awk 'NR == 1 { print $1 }')
 	sp_load_view "$id"
+	tab_line snapshot_every=1s,snapshot_keep=4
+	kill -HUP "$DAEMON"
+	expect_said 'looked after$' 2
 	expect_said 'origin: expired: ' 3
 	expect_eq "shown" "$(snap_state "$id")" valid
 	read_at "/dev/mapper/snap$id" 0 8
 	# Then it goes at once, not with the next snapshot.
 	tab_line snapshot_every=366d,snapshot_keep=4
 	kill -HUP "$DAEMON"
-	expect_said 'looked after$' 2
+	expect_said 'looked after$' 3
 	dmsetup remove "snap$id"
 	wait_for 30 is_gone "$id"
 	daemon_stop
@@ -129,8 +132,7 @@ case_suspended()
 	daemon_start
 	expect_said 'origin: snapshot: taken'
 	# Not in the middle of one, which would end with a resume.
-	kill -STOP "$DAEMON"
-	wait_for 20 no_child
+	daemon_pause
 	dmsetup suspend origin
 	defer dmsetup resume origin
 	kill -CONT "$DAEMON"
@@ -139,11 +141,6 @@ case_suspended()
 	expect_said 'origin: snapshot: taken' 3
 	expect_eq told "$(said snapshot_failed)" 1
 	daemon_stop
-}
-
-no_child()
-{
-	ps -o stat= --ppid "$DAEMON" | awk '!/^Z/ { exit 1 }'
 }
 
 # The file system is frozen for it, so that it is clean.

@@ -42,6 +42,19 @@ daemon_stop()
 	wait "$DAEMON"
 }
 
+# daemon_pause: it does nothing until it is told to go on (kill -CONT), and what it has
+# begun is done
+daemon_pause()
+{
+	kill -STOP "$DAEMON"
+	wait_for 20 daemon_no_job
+}
+
+daemon_no_job()
+{
+	ps -o stat= --ppid "$DAEMON" | awk '!/^Z/ { exit 1 }'
+}
+
 daemon_end()
 {
 	kill -TERM "$1" 2> /dev/null
@@ -65,7 +78,7 @@ expect_said()
 
 	until [ "$(said "$1")" -ge "${2:-1}" ]; do
 		[ "$(now_ms)" -lt "$deadline" ] ||
-			fail "not said within 30 s: $1; only: $(cat "$SAID")"
+			fail "not said within 30 s: $1; only: $(paste -sd "|" "$SAID")"
 		pause
 	done
 }
