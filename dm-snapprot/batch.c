@@ -254,7 +254,14 @@ static int step_write(struct snapprot_store *s, struct snapprot_batch *b,
 	return 0;
 }
 
-/* Take the log, with room in it for all of the batch; else -ENOSPC. */
+/*
+ * Take the log, with room in it for all of the batch; else -ENOSPC.
+ *
+ * A step preserves for the epoch in which it is written, which may be another one
+ * than when its data was read. That is what the newest snapshot is to show unless
+ * writes have passed in between, for then there was no snapshot, and this one is of
+ * what they wrote: -EAGAIN. The log is held, so that no further one comes.
+ */
 static int batch_begin(struct snapprot_store *s, struct snapprot_batch *b)
 {
 	int err = 0;
@@ -263,6 +270,8 @@ static int batch_begin(struct snapprot_store *s, struct snapprot_batch *b)
 	mutex_lock(&s->lock);
 	if (!snapprot_store_usable(s))
 		err = -EIO;
+	else if (READ_ONCE(s->vol->passes) != b->passes)
+		err = -EAGAIN;
 	else if (snapprot_log_room(&s->core, b->count) < b->count)
 		err = -ENOSPC;
 	mutex_unlock(&s->lock);
@@ -312,7 +321,8 @@ static int write_steps(struct snapprot_store *s, struct snapprot_batch *b,
  * While one step is written the next one is being read.
  *
  * Return: 0, and store->log stays held until the caller has waited for it;
- * -ENOSPC, nothing has happened; or an error of the store.
+ * -ENOSPC or -EAGAIN, nothing has happened, see batch_begin(); or an error of the
+ * store.
  */
 int snapprot_batch_write(struct snapprot_store *s, struct snapprot_batch *b,
 			 int *read_err)

@@ -21,6 +21,10 @@
  * one batch waits for the writes that the one before it let go to be followed
  * by others: see gather().
  *
+ * Between read and write the last snapshot may be deleted and another one be
+ * taken. What was read is not of the new one if other writes have passed in
+ * between, which vol->passes tells; then it is read again.
+ *
  * A crash before the flush leaves steps each of which recovery drops or keeps
  * whole; no write of the batch has gone to the origin. A crash after it finds the
  * old data. A failure anywhere sets no bit and releases no write.
@@ -410,6 +414,7 @@ static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s)
 	spin_lock_irq(&vol->lock);
 	todo = vol->deferred;
 	bio_list_init(&vol->deferred);
+	vol->filling->passes = vol->passes;
 	suspending = vol->suspending;
 	noflush = vol->noflush;
 	spin_unlock_irq(&vol->lock);
@@ -449,6 +454,8 @@ static bool read_and_write(struct snapprot_volume *vol,
 		snapprot_fault_raise(vol, SNAPPROT_FAULT_COW_READ, read_err);
 		return !err;
 	}
+	if (err == -EAGAIN)
+		return false;	/* it is not what a snapshot would want */
 	if (err == -ENOSPC && ++b->refused < 3)
 		return false;	/* a record has taken the room: look again */
 	b->refused = 0;

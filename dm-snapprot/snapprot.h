@@ -341,6 +341,7 @@ struct snapprot_batch {
 	struct snapprot_io_set *io;
 	u64 started;			/* writing it, ns */
 	bool durable;			/* once written, without a flush */
+	unsigned int passes;		/* volume->passes before it was read */
 	unsigned int refused;		/* times in a row without space */
 };
 
@@ -493,6 +494,7 @@ struct snapprot_volume {
 
 	spinlock_t lock;		/* lists of bios, status fields */
 	enum snapprot_gate gate;	/* under lock; read without */
+	unsigned int passes;		/* times that it was opened; as gate */
 	struct bio_list deferred;	/* writes, under lock */
 	unsigned int nr_held;		/* in the list and in batches */
 	bool suspending, noflush;	/* of the live volume */

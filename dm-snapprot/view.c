@@ -7,7 +7,8 @@
  * hold of store->lock as its look-up; a batch that preserves one of its
  * blocks commits under that lock, and lets no write go before such reads have
  * ended. So a read sees the origin's old block, or the index's copy of it,
- * never what came after.
+ * never what came after. Where the snapshot is lost meanwhile writes do not wait
+ * for anything, and a read of the origin fails.
  *
  * Old data carries a checksum, and only what matches it is returned. A part
  * of a block cannot be checked, so the whole of it is read beside.
@@ -34,6 +35,7 @@ struct view_bio {
 	struct snapprot_view *view;
 	atomic_t pending;
 	blk_status_t status;
+	unsigned int passes;		/* volume->passes as it was looked up */
 	/* sent on as it is, see view_direct() */
 	bool direct;
 	struct view_run run;
@@ -249,15 +251,30 @@ static bool views_readable(const struct snapprot_volume *vol)
 
 /* The epoch of a view's snapshot, 0 if there is nothing of it to be read. */
 static u32 view_epoch(struct snapprot_view *v, struct snapprot_store *s,
-		      const struct bio *bio)
+		      struct bio *bio)
 {
-	struct snapprot_snap *snap = snapprot_snap_find(&s->core, v->id);
+	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+	struct snapprot_snap *snap;
 
+	/* Before why it may have been opened. */
+	vb->passes = smp_load_acquire(&v->vol->passes);
+	snap = snapprot_snap_find(&s->core, v->id);
 	if (!snap || snapprot_snap_lost(&s->core, snap) ||
 	    bio_end_sector(bio) > snap->sectors ||
 	    READ_ONCE(v->vol->lost_here))
 		return 0;
 	return snap->epoch;
+}
+
+/* What was read of the origin: has no write passed that did not wait for it? */
+static blk_status_t origin_status(struct snapprot_volume *vol, struct bio *bio,
+				  blk_status_t status)
+{
+	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+
+	if (!status && READ_ONCE(vol->passes) != vb->passes)
+		return BLK_STS_IOERR;
+	return status;
 }
 
 /* As snapprot_data_sum() of a block that comes in parts: this one begins at @have. */
@@ -375,8 +392,10 @@ void snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
 	if (!vb->direct)
 		return;
 	vb->direct = false;
-	if (run->store && !*status &&
-	    !sums_match(bio, vb->iter, vb->sum, run->nr_sums))
+	if (!run->store)
+		*status = origin_status(v->vol, bio, *status);
+	else if (!*status &&
+		 !sums_match(bio, vb->iter, vb->sum, run->nr_sums))
 		*status = BLK_STS_PROTECTION;
 	if (run->store && *status)
 		store_read_failed(v->vol, run, *status);
@@ -465,6 +484,7 @@ static void part_endio(struct bio *bio)
 		queue_work(view_done_wq, &p->work);
 		return;
 	}
+	p->status = origin_status(p->vol, p->parent, p->status);
 	run_is_read(p->vol, &p->run);
 	part_done(p);
 }

@@ -119,6 +119,69 @@ holds()
 	[ "$(st held)" = "$1" ]
 }
 
+# two_halves <sector> <ms>: of the origin's layer the half from a sector on is slow to read
+two_halves()
+{
+	dm_swap olow "0 $1 linear $ORIGIN_DISK 0
+$1 $((LAYER_LEN[olow] - $1)) delay $ORIGIN_DISK $1 $2 $ORIGIN_DISK $1 0"
+}
+
+# Old data that is read while there is a snapshot, and comes in when there is another:
+# what was written in between is what that one shows.
+case_read_for_another_snapshot()
+{
+	local held before
+
+	layers
+	sp_up
+	images_begin
+	sp_create 1
+	two_halves 72 50000
+	before=$(reads_done)
+	write_at "$ORIGIN_DM" 64 16 11 &
+	held=$!
+	# The first half of what it reads is here, the other one is not.
+	wait_for 20 read_more_than "$before"
+	wait_for 20 is_held "$held"
+	sp_delete 1
+	images_write_at 64 8 12
+	images_take 2
+	is_held "$held" || fail "it has not read for that long"
+	layer_linear olow
+	wait "$held"
+	verify_at "$ORIGIN_DM" 64 16 11
+	write_at "$SHADOW" 64 16 11
+	images_check
+}
+
+# A reader of what the origin still has, while the snapshot is lost and the block is
+# written: it gets nothing rather than what was written.
+case_read_while_it_is_lost()
+{
+	local small large
+
+	layers
+	sp_up
+	images_begin
+	images_take 1
+	sp_load_view 1
+	layer_delay olow 50000 0
+	dev_sum /dev/mapper/snap1 64 8 > small.sum 2> /dev/null &
+	small=$!
+	dev_sum /dev/mapper/snap1 66 300 > large.sum 2> /dev/null &
+	large=$!
+	wait_for 20 is_held "$small"
+	wait_for 20 is_held "$large"
+	sp_remove store
+	wait_st lost 1
+	write_at "$ORIGIN_DM" 64 16 11
+	layer_linear olow
+	! wait "$small" || fail "the small read has succeeded"
+	! wait "$large" || fail "the large read has succeeded"
+	expect_error "Input/output" read_at /dev/mapper/snap1 64 8
+	sp_remove snap1
+}
+
 # The live volume gets another table, for which its label is read. A reader of a snapshot
 # that comes then waits, and nothing else.
 case_read_while_the_origin_is_reloaded()
@@ -268,6 +331,7 @@ case_readers_and_writers()
 }
 
 run_cases case_read_in_flight_when_write_is_released \
-	case_no_write_before_the_commit \
+	case_no_write_before_the_commit case_read_for_another_snapshot \
+	case_read_while_it_is_lost \
 	case_read_while_the_origin_is_reloaded case_old_data_is_verified \
 	case_writers_on_the_same_blocks case_readers_and_writers

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * One block, one snapshot, and all that must not go wrong between the origin, the
- * label and the store: the write path (cow.c), the snapshot's record (message.c),
+ * label and the store: the write path (cow.c), the snapshot's records (message.c),
  * arrival (arrival.c), faults (fault.c), with volatile caches and the power failing
  * between any two steps. Names are those of the code.
  *
@@ -36,6 +36,9 @@ mtype state;
 bool attached, failed, preserved, valid, snap_in_doubt, protect, running, lost_here;
 /* a copy of the store, from before an arrival */
 bool have_copy, copy_lost, copy_snap;
+/* a batch whose old data was read, and whether writes have passed since */
+bool has_read, passed;
+byte old;
 byte copy_generation, copy_entry;
 /* the truth */
 byte truth;
@@ -84,13 +87,26 @@ again:
 	do
 	/* a write */
 	:: state == NOSTORE || (state == ACTIVE && (preserved || !valid)) ->
+		/* The gate is open: volume->passes */
+		passed = passed || !preserved || !valid;
 		ORIGIN_WRITE;
 		goto again
-	:: state == ACTIVE && valid && !preserved && attached && !failed ->
+	/* snapprot_batch_read() */
+	:: state == ACTIVE && valid && !preserved && entry == 0 && !has_read ->
+		d_step { old = origin; has_read = true; passed = false };
+		goto again
+	:: state == ACTIVE && valid && !preserved && attached && !failed &&
+	   (has_read || entry > 0) ->
 		if
-		:: entry > 0 -> preserved = true
-		:: else ->
-			entry = origin + 1;
+		:: entry > 0 -> preserved = true; has_read = false
+#ifndef PASSES_UNSEEN
+		/* batch_begin(): -EAGAIN */
+		:: entry == 0 && passed -> has_read = false; goto again
+		:: entry == 0 && !passed ->
+#else
+		:: entry == 0 ->
+#endif
+			d_step { entry = old + 1; has_read = false };
 			MAY_CRASH;
 #ifdef BIT_EARLY
 			/* somebody else's write, by map() */
@@ -126,7 +142,9 @@ again:
 		truth = origin;
 		excused = false;
 		snap_in_doubt = true;
-		snap = true;
+		/* What is of an older epoch does not count any more. */
+		assert(!snap_d);
+		d_step { entry = 0; entry_d = 0; snap = true };
 		MAY_CRASH;
 		store_io();
 		if
@@ -139,6 +157,21 @@ again:
 #ifdef LABEL_AFTER_RECORD
 		label_snapshots = true;
 #endif
+		goto again
+
+	/* delete_snap */
+	:: state == ACTIVE && attached && !failed && valid ->
+		snap = false;
+		MAY_CRASH;
+		store_io();
+		if
+		:: !good -> goto fault
+		:: else
+		fi;
+		STORE_FLUSH;
+		MAY_CRASH;
+		valid = false; preserved = false;
+		label_snapshots = false;
 		goto again
 
 	/* modes */
@@ -261,6 +294,7 @@ power:
 	STORE_CRASH;
 	d_step {
 		attached = false; failed = false; preserved = false; valid = false;
+		has_read = false; passed = false; old = 0;
 		snap_in_doubt = false; running = false; lost_here = false;
 		good = false; lose = false
 	}
