@@ -198,6 +198,10 @@ int snapprot_label_write(struct snapprot_volume *vol, u32 set, u32 clear,
 	lockdep_assert_held(&vol->mutex);
 	if (!snapprot_label_present(vol))
 		return 0;
+	if (le64_to_cpu(old->h.seq) >= SNAPPROT_LAST_SEQ) {
+		DMERR("%s: the label's numbers are used up", vol->name);
+		return -EOVERFLOW;
+	}
 	l = kmemdup(old, sizeof(*old), GFP_NOIO);
 	if (!l)
 		return -ENOMEM;

@@ -202,7 +202,7 @@ struct snapprot_core {
 	u64 blocks;			/* of the store */
 	u64 nr_free;			/* that may be taken now */
 	u64 nr_freed;			/* free after the next checkpoint */
-	bool read_only;			/* unknown compat_ro: changes fail, -EROFS */
+	bool read_only;			/* changes fail, -EROFS */
 
 	/* (ro) snapshots, oldest first */
 	struct snapprot_snap *snaps;

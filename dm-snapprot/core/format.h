@@ -36,6 +36,8 @@
 #define SNAPPROT_MAX_BLOCKS		0x1000000000000ull
 /* Numbers that only grow stay below, so that none ever wraps. */
 #define SNAPPROT_MAX_SEQ		0x4000000000000000ull
+/* From here on nothing is written, so that counting never reaches that. */
+#define SNAPPROT_LAST_SEQ		0x2000000000000000ull
 
 /*
  * Bounds on what lies between two checkpoints, so that any reader can replay

@@ -307,6 +307,14 @@ static int load_super(struct snapprot_core *core)
 	return 0;
 }
 
+/* Has it been written more often than any store is? */
+static bool worn_out(const struct snapprot_disk_super *s)
+{
+	return (le64_to_cpu(s->h.seq) | le64_to_cpu(s->generation) |
+		le64_to_cpu(s->ckpt_seq) | le64_to_cpu(s->log_seq)) >=
+	       SNAPPROT_LAST_SEQ;
+}
+
 static void load_fields(struct snapprot_core *core)
 {
 	const struct snapprot_disk_super *s = core->super;
@@ -321,8 +329,8 @@ static void load_fields(struct snapprot_core *core)
 	core->flags = le32_to_cpu(s->flags);
 	core->lost_epoch = le32_to_cpu(s->lost_epoch);
 	core->lost_fault = le32_to_cpu(s->lost_fault);
-	core->read_only = le32_to_cpu(s->compat_ro) &
-			  ~SNAPPROT_COMPAT_RO_KNOWN;
+	core->read_only = worn_out(s) || (le32_to_cpu(s->compat_ro) &
+					  ~SNAPPROT_COMPAT_RO_KNOWN);
 	core->blocks = le64_to_cpu(s->store_blocks);
 	core->nr_free = le64_to_cpu(s->nr_free);
 	core->nr_groups = le64_to_cpu(s->nr_groups);

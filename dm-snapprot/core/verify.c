@@ -245,8 +245,8 @@ static bool super_ok(const struct snapprot_disk_super *s)
  * @s: the copy
  * @block: SNAPPROT_SUPER_BLOCK_0 or SNAPPROT_SUPER_BLOCK_1
  *
- * Unknown compat_ro flags pass: such a store may be read, and
- * snapprot_store_load() makes it read-only.
+ * Unknown compat_ro flags pass, and so do numbers from SNAPPROT_LAST_SEQ on: such a
+ * store may be read, and snapprot_store_load() makes it read-only.
  *
  * Return: 0, -EBADMSG, or -EPROTONOSUPPORT for a version or incompat flag that
  * this code does not know.

@@ -131,6 +131,54 @@ static void newer_super(void)
 	close_store();
 }
 
+/* Load a store whose superblock has another number: may it be written? */
+static bool writable_with(__le64 *number, u64 value)
+{
+	struct snapprot_disk_super *s;
+	u64 was = le64_to_cpu(*number);
+	bool writable;
+	u32 i;
+
+	*number = cpu_to_le64(value);
+	for (i = 0; i < 2; i++) {
+		s = (void *)sim_block(sim, i * 64);
+		memcpy(s, core.super, sizeof(*s));
+		s->h.block = cpu_to_le64(i * 64);
+		snapprot_block_seal(s);
+	}
+	*number = cpu_to_le64(was);
+	CHECK_EQ(load(2000), 0);
+	writable = snapprot_store_update(&core, 5, 0, 0, 0) != -EROFS;
+	CHECK_EQ(writable, !core.read_only);
+	return writable;
+}
+
+/* Numbers that only grow are not counted on to where they would be damage. */
+static void numbers_end(void)
+{
+	static const size_t numbers[] = {
+		offsetof(struct snapprot_disk_super, h.seq),
+		offsetof(struct snapprot_disk_super, generation),
+		offsetof(struct snapprot_disk_super, ckpt_seq),
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(numbers); i++) {
+		open_store(2000);
+		CHECK(writable_with((void *)core.super + numbers[i],
+				    SNAPPROT_LAST_SEQ - 1));
+		close_store();
+		open_store(2000);
+		CHECK(!writable_with((void *)core.super + numbers[i],
+				     SNAPPROT_LAST_SEQ));
+		close_store();
+		open_store(2000);
+		CHECK(!writable_with((void *)core.super + numbers[i],
+				     SNAPPROT_MAX_SEQ - 1));
+		close_store();
+	}
+}
+
 /* A crash while formatting leaves no store, the old one or the new one. */
 static void format_torn(void)
 {
@@ -431,6 +479,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(bad_arguments),
 	UNIT_TEST(damaged_super),
 	UNIT_TEST(newer_super),
+	UNIT_TEST(numbers_end),
 	UNIT_TEST(format_torn),
 	UNIT_TEST(external_writer),
 	UNIT_TEST(torn_twice),
