@@ -5,7 +5,8 @@
  *
  * All of it is the cow worker's, but for the checksums: whoever is free takes
  * the next piece, the worker while it would wait for a device, and a helper on
- * another processor.
+ * another processor. While the worker has nothing to do map() may begin a batch of
+ * one block for it.
  *
  * Of the pages a few are always there, so that a batch, if a small one, needs
  * no memory. The others are taken as they are needed, and given back when
@@ -163,6 +164,26 @@ void snapprot_batch_read(struct snapprot_volume *vol, struct snapprot_batch *b)
 	sum_start(vol, b);
 }
 
+/**
+ * snapprot_batch_read_nowait() - begin to read the old data of a batch of one block
+ * @vol: the volume, whose worker is queued when it is here
+ * @b: has the block
+ *
+ * Context: map(); waits for nothing. Return: false if there is no memory without
+ * waiting, and nothing has begun.
+ */
+bool snapprot_batch_read_nowait(struct snapprot_volume *vol,
+				struct snapprot_batch *b)
+{
+	b->read[0] = snapprot_io_read_nowait(&vol->origin_dev,
+					     b->entry[0].block, b->pages[0],
+					     vol->cow_wq, &vol->cow_work);
+	if (!b->read[0])
+		return false;
+	sum_start(vol, b);
+	return true;
+}
+
 /* Nobody wants to know any more, but the pages are to be used again. */
 static void read_end(struct snapprot_batch *b)
 {
@@ -175,6 +196,11 @@ static void read_end(struct snapprot_batch *b)
 			snapprot_io_wait(b->read[i]);
 		b->read[i] = NULL;
 	}
+}
+
+void snapprot_batch_give_up(struct snapprot_batch *b)
+{
+	read_end(b);
 }
 
 /* ---- writing ------------------------------------------------------------ */

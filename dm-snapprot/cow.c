@@ -5,7 +5,7 @@
  * map() lets a write pass if nothing is to be protected, or if the bit of
  * every block that it touches is set; it takes no lock and allocates nothing.
  * Anything else is queued for the volume's worker, which is the only one that
- * preserves:
+ * preserves, with one piece of it done in map(), see begin_alone():
  *
  *   collect   blocks whose old data is not in the store go into a batch, with
  *             the writes that wait for it
@@ -96,6 +96,65 @@ static bool gathered(struct snapprot_volume *vol)
 	return READ_ONCE(vol->nr_held) >= READ_ONCE(vol->gather_count);
 }
 
+/*
+ * Is this the write of somebody who writes alone, one block, and waits for each
+ * write before the next? And is nothing else going on? Under vol->lock.
+ */
+static bool is_alone(struct snapprot_volume *vol, struct bio *bio)
+{
+	return !vol->working && !vol->beginning && !vol->nr_held &&
+	       READ_ONCE(vol->gather_count) <= 1 &&
+	       vol->gate == SNAPPROT_GATE_COW && !vol->raised &&
+	       !vol->handling && !vol->suspending &&
+	       bio_op(bio) == REQ_OP_WRITE && first_block(bio) == last_block(bio);
+}
+
+/* Put its block into the batch, and begin to read it. */
+static bool batch_alone(struct snapprot_volume *vol, struct bio *bio)
+{
+	struct snapprot_batch *b = vol->filling;
+	u64 block = first_block(bio);
+
+	if (!vol->bits->complete || snapprot_bits_test(vol->bits, block, block) ||
+	    !snapprot_batch_has_room(b))
+		return false;
+	b->entry[0].block = block;
+	hash_add(vol->inflight, &b->entry[0].node, block);
+	b->count = 1;
+	if (snapprot_batch_read_nowait(vol, b)) {
+		bio_list_add(&b->bios, bio);
+		return true;
+	}
+	snapprot_batch_cut(b, 0);
+	return false;
+}
+
+/*
+ * A lone write waits for nothing but what is done for it, so waking the worker
+ * only to begin to read would be a good part of that. map() does it: the batches are
+ * its own for that long (vol->beginning), and the worker, which would not have them
+ * for anything else, goes on when the old data is here. Nothing is waited for; where
+ * that would be needed, the worker is left to do all of it.
+ *
+ * Until then anything may happen to gate, snapshots and store, as between the
+ * worker's reading and writing: vol->passes and the state of the store tell.
+ */
+static void begin_alone(struct snapprot_volume *vol, struct bio *bio)
+{
+	bool begun = batch_alone(vol, bio), kick;
+	unsigned long flags;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	if (!begun)
+		bio_list_add(&vol->deferred, bio);
+	kick = !begun || vol->missed;
+	vol->missed = false;
+	vol->beginning = false;
+	spin_unlock_irqrestore(&vol->lock, flags);
+	if (kick)
+		snapprot_cow_kick(vol);
+}
+
 /**
  * snapprot_cow_map() - map a bio of the live volume
  * @vol: the volume
@@ -107,6 +166,7 @@ int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio)
 {
 	struct snapprot_bio *sb = to_snapprot_bio(bio);
 	unsigned long flags;
+	bool alone;
 
 	sb->counted = false;
 	sb->is_write = op_is_write(bio_op(bio)) && bio_sectors(bio);
@@ -128,9 +188,19 @@ int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio)
 		return DM_MAPIO_KILL;
 
 	spin_lock_irqsave(&vol->lock, flags);
-	bio_list_add(&vol->deferred, bio);
+	alone = sb->is_write && is_alone(vol, bio);
+	if (alone) {
+		vol->beginning = true;
+		vol->filling->passes = vol->passes;
+	} else {
+		bio_list_add(&vol->deferred, bio);
+	}
 	vol->nr_held++;
 	spin_unlock_irqrestore(&vol->lock, flags);
+	if (alone) {
+		begin_alone(vol, bio);
+		return DM_MAPIO_SUBMITTED;
+	}
 	snapprot_cow_kick(vol);
 	if (gathered(vol) && wq_has_sleeper(&vol->gather_wait))
 		wake_up(&vol->gather_wait);
@@ -509,19 +579,13 @@ static void gather(struct snapprot_volume *vol)
 		vol->gather_luck = -GATHER_REST;
 }
 
-/* One round: collect and read a batch while the one before it is written. */
-static bool cow_round(struct snapprot_volume *vol)
+/* Collect a batch and begin to read it. True if anything has moved. */
+static bool cow_collect(struct snapprot_volume *vol, struct snapprot_store *s)
 {
-	struct snapprot_store *s = vol->store;
 	struct snapprot_batch *b = vol->filling;
 	struct blk_plug plug;
 	bool moved;
 
-	free_old_bits(vol);
-	if (vol->writing && vol->writing->steps == 1 && gathers(vol)) {
-		batch_finish(vol, s, NULL);
-		return true;
-	}
 	if (!vol->writing)
 		gather(vol);
 	blk_start_plug(&plug);
@@ -529,6 +593,24 @@ static bool cow_round(struct snapprot_volume *vol)
 	blk_finish_plug(&plug);
 	if (b->count)
 		snapprot_batch_read(vol, b);
+	return moved;
+}
+
+/* One round: collect and read a batch while the one before it is written. */
+static bool cow_round(struct snapprot_volume *vol)
+{
+	struct snapprot_store *s = vol->store;
+	struct snapprot_batch *b = vol->filling;
+	bool moved = true;
+
+	free_old_bits(vol);
+	if (vol->writing && vol->writing->steps == 1 && gathers(vol)) {
+		batch_finish(vol, s, NULL);
+		return true;
+	}
+	/* Otherwise map() has begun one. */
+	if (!b->count)
+		moved = cow_collect(vol, s);
 	if (vol->writing) {
 		batch_finish(vol, s, b);
 		moved = true;
@@ -536,7 +618,8 @@ static bool cow_round(struct snapprot_volume *vol)
 	if (!b->count)
 		return moved;
 
-	if (!read_and_write(vol, s, b)) {
+	if (!snapprot_store_usable(s) || !read_and_write(vol, s, b)) {
+		snapprot_batch_give_up(b);
 		batch_release(vol, b);
 		return true;
 	}
@@ -554,13 +637,36 @@ static void trim(struct snapprot_volume *vol)
 		snapprot_batch_trim(vol->batch[i], SNAPPROT_BATCH_RESERVE);
 }
 
+/* The batches are the worker's now, unless map() is about to kick it again. */
+static bool work_begin(struct snapprot_volume *vol)
+{
+	bool mine;
+
+	spin_lock_irq(&vol->lock);
+	mine = !vol->beginning;
+	vol->working = mine;
+	vol->missed |= !mine;
+	spin_unlock_irq(&vol->lock);
+	return mine;
+}
+
+static void work_end(struct snapprot_volume *vol)
+{
+	spin_lock_irq(&vol->lock);
+	vol->working = false;
+	spin_unlock_irq(&vol->lock);
+}
+
 static void snapprot_cow_work(struct work_struct *work)
 {
 	struct snapprot_volume *vol = container_of(work, struct snapprot_volume,
 						   cow_work);
-	unsigned int noio = memalloc_noio_save();
+	unsigned int noio;
 	bool again;
 
+	if (!work_begin(vol))
+		return;
+	noio = memalloc_noio_save();
 	do {
 		down_read(&vol->store_sem);
 		do {
@@ -575,6 +681,7 @@ static void snapprot_cow_work(struct work_struct *work)
 		trim(vol);
 	else
 		queue_delayed_work(vol->cow_wq, &vol->trim_work, TRIM_DELAY);
+	work_end(vol);
 	memalloc_noio_restore(noio);
 }
 

@@ -22,6 +22,8 @@ struct snapprot_io_set {
 	bool closed;
 	int error;			/* the first, set once */
 	struct completion done;
+	struct workqueue_struct *wq;	/* where work is queued then */
+	struct work_struct *work;	/* or NULL */
 };
 
 struct snapprot_pools snapprot_ctr_pools;
@@ -71,16 +73,24 @@ static void set_release(struct kref *ref)
 	mempool_free(set, &set->dev->pools->sets);
 }
 
-struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d)
+/* NULL only if @gfp does not wait. */
+static struct snapprot_io_set *set_new(struct snapprot_io_dev *d, gfp_t gfp)
 {
-	struct snapprot_io_set *set = mempool_alloc(&d->pools->sets, GFP_NOIO);
+	struct snapprot_io_set *set = mempool_alloc(&d->pools->sets, gfp);
 
+	if (!set)
+		return NULL;
 	memset(set, 0, sizeof(*set));
 	set->dev = d;
 	kref_init(&set->ref);
 	atomic_set(&set->pending, 1);
 	init_completion(&set->done);
 	return set;
+}
+
+struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d)
+{
+	return set_new(d, GFP_NOIO);
 }
 
 /*
@@ -100,6 +110,15 @@ void snapprot_io_dev_done(struct snapprot_io_dev *d)
 	spin_unlock_irqrestore(&d->idle.lock, flags);
 }
 
+static void set_put(struct snapprot_io_set *set)
+{
+	if (!atomic_dec_and_test(&set->pending))
+		return;
+	complete_all(&set->done);
+	if (set->work)
+		queue_work(set->wq, set->work);
+}
+
 static void set_endio(struct bio *bio)
 {
 	struct snapprot_io_set *set = bio->bi_private;
@@ -112,18 +131,19 @@ static void set_endio(struct bio *bio)
 	bio_for_each_segment_all(bv, bio, iter)
 		put_page(bv->bv_page);
 	bio_put(bio);
-	if (atomic_dec_and_test(&set->pending))
-		complete_all(&set->done);
+	set_put(set);
 	kref_put(&set->ref, set_release);
 	snapprot_io_dev_done(d);
 }
 
 static struct bio *set_bio(struct snapprot_io_set *set, blk_opf_t opf,
-			   unsigned int vecs, sector_t sector)
+			   unsigned int vecs, sector_t sector, gfp_t gfp)
 {
-	struct bio *bio = bio_alloc_bioset(set->dev->bdev, vecs, opf, GFP_NOIO,
+	struct bio *bio = bio_alloc_bioset(set->dev->bdev, vecs, opf, gfp,
 					   &set->dev->pools->bios);
 
+	if (!bio)
+		return NULL;
 	bio->bi_iter.bi_sector = sector;
 	bio->bi_private = set;
 	bio->bi_end_io = set_endio;
@@ -140,7 +160,7 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 	while (count) {
 		unsigned int n = min_t(unsigned int, count,
 					     BIO_MAX_VECS);
-		struct bio *bio = set_bio(set, opf, n, sector);
+		struct bio *bio = set_bio(set, opf, n, sector, GFP_NOIO);
 		unsigned int i;
 
 		for (i = 0; i < n; i++) {
@@ -174,7 +194,7 @@ int snapprot_io_add(struct snapprot_io_set *set, blk_opf_t opf, u64 block,
 int snapprot_io_flush(struct snapprot_io_set *set)
 {
 	submit_bio_noacct(set_bio(set, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC,
-				  0, 0));
+				  0, 0, GFP_NOIO));
 	return 0;
 }
 
@@ -187,8 +207,7 @@ bool snapprot_io_pending(struct snapprot_io_set *set)
 void snapprot_io_close(struct snapprot_io_set *set)
 {
 	set->closed = true;
-	if (atomic_dec_and_test(&set->pending))
-		complete_all(&set->done);
+	set_put(set);
 }
 
 int snapprot_io_join(struct snapprot_io_set *set)
@@ -211,6 +230,31 @@ int snapprot_io_wait(struct snapprot_io_set *set)
 	err = snapprot_io_join(set);
 	kref_put(&set->ref, set_release);
 	return err;
+}
+
+struct snapprot_io_set *snapprot_io_read_nowait(struct snapprot_io_dev *d,
+						u64 block, struct page *page,
+						struct workqueue_struct *wq,
+						struct work_struct *work)
+{
+	struct snapprot_io_set *set = set_new(d, GFP_NOWAIT | __GFP_NOWARN);
+	struct bio *bio;
+
+	if (!set)
+		return NULL;
+	bio = set_bio(set, REQ_OP_READ, 1, block * SNAPPROT_SECTORS_PER_BLOCK,
+		      GFP_NOWAIT | __GFP_NOWARN);
+	if (!bio) {
+		kref_put(&set->ref, set_release);
+		return NULL;
+	}
+	get_page(page);
+	__bio_add_page(bio, page, SNAPPROT_BLOCK_SIZE, 0);
+	set->wq = wq;
+	set->work = work;
+	submit_bio_noacct(bio);
+	snapprot_io_close(set);
+	return set;
 }
 
 int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,

@@ -139,6 +139,14 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 			    sector_t sector, struct page **pages,
 			    unsigned int count, unsigned int last_bytes);
 int snapprot_io_flush(struct snapprot_io_set *set);
+/*
+ * Begin to read one block, and queue @work when it has ended. Waits for nothing;
+ * NULL: no memory without waiting, nothing has begun.
+ */
+struct snapprot_io_set *snapprot_io_read_nowait(struct snapprot_io_dev *d,
+						u64 block, struct page *page,
+						struct workqueue_struct *wq,
+						struct work_struct *work);
 /* Is any of what was added until now on its way? */
 bool snapprot_io_pending(struct snapprot_io_set *set);
 /* Nothing more will be added: others may wait for it as well. */
@@ -352,6 +360,10 @@ bool snapprot_batch_has_room(struct snapprot_batch *b);
 void snapprot_batch_trim(struct snapprot_batch *b, unsigned int keep);
 void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first);
 void snapprot_batch_read(struct snapprot_volume *vol, struct snapprot_batch *b);
+bool snapprot_batch_read_nowait(struct snapprot_volume *vol,
+				struct snapprot_batch *b);
+/* Nothing will be written of what is being read; waits for it to end. */
+void snapprot_batch_give_up(struct snapprot_batch *b);
 int snapprot_batch_write(struct snapprot_store *s, struct snapprot_batch *b,
 			 int *read_err);
 int snapprot_batch_wait(struct snapprot_store *s, struct snapprot_batch *b,
@@ -497,6 +509,10 @@ struct snapprot_volume {
 	unsigned int passes;		/* times that it was opened; as gate */
 	struct bio_list deferred;	/* writes, under lock */
 	unsigned int nr_held;		/* in the list and in batches */
+	/* Whose the batches are, see begin_alone(); under lock. */
+	bool beginning;			/* map()'s */
+	bool working;			/* the worker's */
+	bool missed;			/* the worker has come meanwhile */
 	bool suspending, noflush;	/* of the live volume */
 	bool space_out;			/* writes are held for want of space */
 	enum snapprot_fault raised;	/* on its way to the fault work */

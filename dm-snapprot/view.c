@@ -256,7 +256,7 @@ static u32 view_epoch(struct snapprot_view *v, struct snapprot_store *s,
 	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
 	struct snapprot_snap *snap;
 
-	/* Before why it may have been opened. */
+	/* Before why it may have been opened: pairs with set_gate(). */
 	vb->passes = smp_load_acquire(&v->vol->passes);
 	snap = snapprot_snap_find(&s->core, v->id);
 	if (!snap || snapprot_snap_lost(&s->core, snap) ||

@@ -243,12 +243,14 @@ void snapprot_volume_set_gate(struct snapprot_volume *vol)
 	if (gate == SNAPPROT_GATE_COW && !vol->nr_valid)
 		gate = SNAPPROT_GATE_PASS;
 	spin_lock_irq(&vol->lock);
-	/*
-	 * After why it is opened, before any write passes: what is read of the
-	 * origin from before on may be what such a write has written.
-	 */
-	if (gate == SNAPPROT_GATE_PASS)
+	if (gate == SNAPPROT_GATE_PASS) {
+		/*
+		 * After why it is opened, before any write passes: what is read
+		 * of the origin from before on may be what such a write has
+		 * written. Pairs with view_epoch().
+		 */
 		smp_store_release(&vol->passes, vol->passes + 1);
+	}
 	WRITE_ONCE(vol->gate, gate);
 	spin_unlock_irq(&vol->lock);
 }

@@ -126,31 +126,80 @@ two_halves()
 $1 $((LAYER_LEN[olow] - $1)) delay $ORIGIN_DISK $1 $2 $ORIGIN_DISK $1 0"
 }
 
-# Old data that is read while there is a snapshot, and comes in when there is another:
-# what was written in between is what that one shows.
-case_read_for_another_snapshot()
+# old_data_of_before <sectors>: what is written at 64 makes old data be read, of which
+# the second half takes long
+old_data_of_before()
 {
-	local held before
+	local length=$1 held before
 
-	layers
-	sp_up
-	images_begin
-	sp_create 1
-	two_halves 72 50000
+	two_halves $((64 + length / 2)) 50000
 	before=$(reads_done)
-	write_at "$ORIGIN_DM" 64 16 11 &
+	write_at "$ORIGIN_DM" 64 "$length" 11 &
 	held=$!
 	# The first half of what it reads is here, the other one is not.
 	wait_for 20 read_more_than "$before"
 	wait_for 20 is_held "$held"
 	sp_delete 1
-	images_write_at 64 8 12
+	images_write_at 64 $((length / 2)) 12
 	images_take 2
 	is_held "$held" || fail "it has not read for that long"
 	layer_linear olow
 	wait "$held"
-	verify_at "$ORIGIN_DM" 64 16 11
-	write_at "$SHADOW" 64 16 11
+	verify_at "$ORIGIN_DM" 64 "$length" 11
+	write_at "$SHADOW" 64 "$length" 11
+	images_check
+}
+
+# Old data that is read while there is a snapshot, and comes in when there is another:
+# what was written in between is what that one shows.
+case_read_for_another_snapshot()
+{
+	layers
+	sp_up
+	images_begin
+	sp_create 1
+	old_data_of_before 16
+}
+
+# The same for a lone write, whose old data map() begins to read.
+case_lone_read_for_another_snapshot()
+{
+	layers
+	sp_up
+	images_begin
+	sp_create 1
+	images_write_at 128 8 10
+	old_data_of_before 8
+}
+
+# A lone write whose store has failed when its old data comes in: it is held, and goes on
+# where the store is well again.
+case_lone_read_without_a_store()
+{
+	local held
+
+	layers
+	sp_up protect
+	sp_msg set queue_on_fault 1
+	images_begin
+	images_take 1
+	images_write_at 128 8 10
+	layer_delay olow 50000 0
+	write_at "$ORIGIN_DM" 64 8 11 &
+	held=$!
+	wait_for 20 is_held "$held"
+	layer_error slow
+	expect_error "Input/output" sp_create 2
+	wait_st state blocked
+	layer_linear olow
+	wait_st held 1
+	is_held "$held" || fail "it has gone without a store"
+	expect_origin_untouched
+	layer_linear slow
+	sp_msg clear_fault
+	wait "$held"
+	verify_at "$ORIGIN_DM" 64 8 11
+	write_at "$SHADOW" 64 8 11
 	images_check
 }
 
@@ -332,6 +381,7 @@ case_readers_and_writers()
 
 run_cases case_read_in_flight_when_write_is_released \
 	case_no_write_before_the_commit case_read_for_another_snapshot \
+	case_lone_read_for_another_snapshot case_lone_read_without_a_store \
 	case_read_while_it_is_lost \
 	case_read_while_the_origin_is_reloaded case_old_data_is_verified \
 	case_writers_on_the_same_blocks case_readers_and_writers
