@@ -9,7 +9,8 @@
 #   kind=io      system, chunk (KiB), snaps, work, disk (fast or slow), round; and
 #                iops, kbps, read_kb, written_kb, writes, flushes of both disks and
 #                kb, ios that the workload did. disk=pair: linear and a live volume
-#                with so many snapshots on the same disk, in turns
+#                with so many snapshots on the same disk, in turns; disk=views:
+#                reads of the newest and of the oldest snapshot (view), in turns
 #   kind=byhand  work, disk, depth, round, iops (stream: kbps): of the I/O that it
 #                takes at least
 #   kind=op      system, op (create or delete), snaps (there already), gib (size of
@@ -147,10 +148,10 @@ reads()
 {
 	local words=("${@:1:$#-2}") dev=${!#}
 
-	measure "${words[@]}" work="${BENCH_VIEW}-randread" -- "$dev" \
+	measure "${words[@]}" work="${BENCH_VIEW}randread" -- "$dev" \
 		--rw=randread --bs=4k --iodepth=32 --size=128M --io_size=32M \
 		--loops=3
-	measure "${words[@]}" work="${BENCH_VIEW}-seqread" -- "$dev" --rw=read \
+	measure "${words[@]}" work="${BENCH_VIEW}seqread" -- "$dev" --rw=read \
 		--bs=1M --iodepth=4 --offset=256M --size=256M --loops=4
 }
 
@@ -188,7 +189,7 @@ up_snapprot()
 
 view_snapprot()
 {
-	dmsetup create view --readonly --table "$(view_table "$1")"
+	dmsetup create "${2:-view}" --readonly --table "$(view_table "$1")"
 }
 
 # Each snapshot of dm-snapshot has a store of its own.
@@ -267,13 +268,13 @@ io_round()
 		rewrites "${words[@]}" -- /dev/mapper/live
 	fi
 	if [ "$4" = fast ] && [ "$2" -gt 0 ]; then
-		BENCH_VIEW=newest
+		BENCH_VIEW=newest-
 		"view_$1" "$2"
 		reads "${words[@]}" -- /dev/mapper/view
 		dmsetup remove view
 	fi
 	if [ "$4" = fast ] && [ "$2" -gt 1 ]; then
-		BENCH_VIEW=oldest
+		BENCH_VIEW=oldest-
 		"view_$1" 1
 		reads "${words[@]}" -- /dev/mapper/view
 		dmsetup remove view
@@ -337,6 +338,41 @@ case_pairs()
 	for ((round = 0; round <= ROUNDS; round++)); do
 		pairs_round 0 "$round"
 		pairs_round 1 "$round"
+	done
+}
+
+# views_round <round>: the newest and the oldest of 64 take turns, as above
+views_round()
+{
+	local turn first=newest second=oldest view
+
+	layers
+	up_snapprot 64
+	first_writes system=snapprot snaps=64 chunk=4 disk=before \
+		"round=$1" -- /dev/mapper/live
+	view_snapprot 64 newest
+	view_snapprot 1 oldest
+	BENCH_VIEW=
+	for turn in 1 2 3 4; do
+		for view in "$first" "$second"; do
+			reads system=snapprot snaps=64 chunk=4 disk=views \
+				"turn=$turn" "round=$1" "view=$view" -- \
+				"/dev/mapper/$view"
+		done
+		view=$first first=$second second=$view
+	done
+	dmsetup remove newest
+	dmsetup remove oldest
+	down
+}
+
+case_views()
+{
+	local round
+
+	prefill 1024
+	for ((round = 0; round <= ROUNDS; round++)); do
+		views_round "$round"
 	done
 }
 
@@ -564,7 +600,7 @@ used_sectors()
 }
 
 CASES=()
-BENCH=${BENCH:-io,pairs,many,ops,delete,load}
+BENCH=${BENCH:-io,pairs,views,many,ops,delete,load}
 for name in ${BENCH//,/ }; do
 	CASES+=("case_$name")
 done
