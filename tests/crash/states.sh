@@ -18,7 +18,7 @@ SHARED=yes
 case_record()
 {
 	make -s -C "$TOP/tests/crash"
-	record 'random|discard|load|arrival|loss'
+	record 'random|discard|load|arrival|loss|faults'
 }
 
 case_every_state_is_right()

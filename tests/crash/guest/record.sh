@@ -269,6 +269,110 @@ case_loss()
 	logged_end
 }
 
+# part_is <opart|spart> <target> [<what comes behind the offset>]: from now on
+part_is()
+{
+	local start=$MARKS_SECTORS len=$ORIGIN_PART
+
+	if [ "$1" = spart ]; then
+		start=$((MARKS_SECTORS + ORIGIN_PART))
+		len=$STORE_PART
+	fi
+	case $2 in
+	error) dm_swap "$1" "0 $len error" ;;
+	*) dm_swap "$1" "0 $len $2 $LOGGED $start ${3:-}" ;;
+	esac
+}
+
+# Three at a time, for whom writing ends with the first error.
+write_until_it_fails()
+{
+	local n
+
+	for n in 1 2 3; do
+		blkpat -u -s $((n * 1024)) -l 1024 write "$ORIGIN_DM" "$1$n" \
+			1000000 16K 2> /dev/null &
+	done
+	wait
+}
+
+# Nothing gets through, wherever it goes: to what has to be preserved, or has been.
+expect_nothing_written()
+{
+	! blkpat -l 64 fill "$ORIGIN_DM" 9 2> /dev/null || fail "written"
+	wait_st state blocked
+	wait "$1"
+	! blkpat -s 1024 -l 64 fill "$ORIGIN_DM" 9 2> /dev/null ||
+		fail "written while blocked"
+}
+
+# fails_by <fault> <part_is ...>: while there are writers, who are told
+fails_by()
+{
+	local fault=$1
+
+	shift
+	write_until_it_fails "$TAKEN" &
+	part_is "$@"
+	expect_nothing_written $!
+	expect_match fault "$(st fault)" "^($fault)\$"
+}
+
+clear_fault()
+{
+	sp_msg clear_fault && mark ack arrive
+}
+
+# What had been given up may still be on its way.
+repaired()
+{
+	part_is opart linear
+	part_is spart linear
+	mark ask arrive
+	wait_for 20 clear_fault
+	expect_st state active
+	goes_on
+}
+
+goes_on()
+{
+	take "$((++TAKEN))"
+	change "$TAKEN" 6 16K
+}
+
+# Whatever fails in protection mode, with writes on their way: none has reached the
+# origin before a copy of the old data was durable, which is to be seen in the log.
+case_faults()
+{
+	TAKEN=0
+	logged_place "$O" 65536
+	sp_format
+	logged_begin faults
+	mark ask protect
+	mark ask arrive
+	sp_load_store io_timeout 1
+	sp_load_origin protect
+	mark ack arrive
+	mark ack protect
+	blkpat fill "$ORIGIN_DM" 1
+	goes_on
+	fails_by 'cow_write|store_io' spart flakey '0 3600 1 error_writes'
+	repaired
+	fails_by 'cow_write|store_io' spart error
+	repaired
+	fails_by cow_read opart flakey '0 3600 1 error_reads'
+	repaired
+	fails_by 'cow_write|store_io' spart delay 3600000
+	repaired
+	write_until_it_fails "$TAKEN" &
+	sp_remove store
+	expect_nothing_written $!
+	asked arrive -- sp_load_store
+	wait_st state active
+	goes_on
+	logged_end
+}
+
 # Many entries and many snapshots: an index of several levels, sweeps in portions.
 case_many()
 {
@@ -290,4 +394,5 @@ case_many()
 }
 
 run_cases case_random case_sequential case_rewrite case_cycles case_discard \
-	case_full case_load case_arrival case_modes case_loss case_many
+	case_full case_load case_arrival case_modes case_loss case_faults \
+	case_many
