@@ -180,7 +180,7 @@ static void crash_anywhere(void)
 
 	const char *rounds = getenv("CRASH_ROUNDS");
 
-	property_check(&p, rounds ? atoi(rounds) : unit_rounds(20), 600);
+	property_check(&p, rounds ? (u32)atoi(rounds) : unit_rounds(20), 600);
 }
 
 static const struct unit_test tests[] = {
