@@ -49,8 +49,11 @@ test-tools:
 demo:
 	scripts/demo
 
+# CHECK="--ci 40": and some of check-full, as many as begin within 40 minutes.
+CHECK ?=
+
 check:
-	tests/run
+	tests/run $(CHECK)
 
 check-full:
 	tests/run --full

@@ -5,7 +5,7 @@
 # or too late, in both modes, and a volume on a volume.
 # disks: 48M 32M 48M 32M 48M 32M 48M 32M 48M 32M 48M 32M 32M
 # timeout: 200
-# suite: full
+# suite: ci
 # module: own
 # cmdline: snapprot.systemd=tests/functional/boot-arrival.sh
 

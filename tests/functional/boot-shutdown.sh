@@ -7,7 +7,7 @@
 # boots: 2
 # timeout: 150
 # shutdown: 30
-# suite: full
+# suite: ci
 # module: own
 # cmdline: snapprot.systemd=tests/functional/boot-shutdown.sh
 

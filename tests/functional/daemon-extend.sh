@@ -3,7 +3,7 @@
 #
 # snapprotd extends stores that are low: logical volumes, and others by a hook; up to
 # a limit, and says so when it cannot.
-# suite: full
+# suite: ci
 # disks: 64M 128M 64M 64M
 # timeout: 240
 
