@@ -49,11 +49,11 @@ test-tools:
 demo:
 	scripts/demo
 
-# CHECK="--ci 40": and some of check-full, as many as begin within 40 minutes.
-CHECK ?=
+# CHECK_OPTIONS="--ci 40": and some of check-full, as many as begin within 40 minutes.
+CHECK_OPTIONS ?=
 
 check:
-	tests/run $(CHECK)
+	tests/run $(CHECK_OPTIONS)
 
 check-full:
 	tests/run --full
