@@ -8,9 +8,9 @@
  * another processor. While the worker has nothing to do map() may begin a batch of
  * one block for it.
  *
- * Of the pages a few are always there, so that a batch, if a small one, needs
- * no memory. The others are taken as they are needed, and given back when
- * there has been nothing to write for a while.
+ * Of the memory a part is always there, so that a batch, if a small one, needs
+ * none. The rest is taken as it is needed, and given back when there has been
+ * nothing to write for a while.
  */
 #include <linux/slab.h>
 
@@ -42,7 +42,7 @@ static struct snapprot_io_set *step_read(struct snapprot_volume *vol,
 		       b->entry[i + n].block == b->entry[i].block + n)
 			n++;
 		snapprot_io_add(set, REQ_OP_READ, b->entry[i].block,
-				b->pages + i, n);
+				b->data + i, n);
 	}
 	snapprot_io_close(set);
 	return set;
@@ -82,7 +82,7 @@ static void sum_piece(struct snapprot_batch *b, int piece)
 
 	for (; i < end; i++) {
 		b->core[i].block = b->entry[i].block;
-		b->core[i].sum = snapprot_data_sum(page_address(b->pages[i]));
+		b->core[i].sum = snapprot_data_sum(b->data[i]);
 	}
 	if (atomic_dec_and_test(&b->sum_left[step]))
 		complete(&b->summed[step]);
@@ -176,7 +176,7 @@ bool snapprot_batch_read_nowait(struct snapprot_volume *vol,
 				struct snapprot_batch *b)
 {
 	b->read[0] = snapprot_io_read_nowait(&vol->origin_dev,
-					     b->entry[0].block, b->pages[0],
+					     b->entry[0].block, b->data[0],
 					     vol->cow_wq, &vol->cow_work);
 	if (!b->read[0])
 		return false;
@@ -184,7 +184,7 @@ bool snapprot_batch_read_nowait(struct snapprot_volume *vol,
 	return true;
 }
 
-/* Nobody wants to know any more, but the pages are to be used again. */
+/* Nobody wants to know any more, but the memory is to be used again. */
 static void read_end(struct snapprot_batch *b)
 {
 	unsigned int i;
@@ -214,25 +214,25 @@ static int step_make(struct snapprot_store *s, struct snapprot_batch *b,
 {
 	unsigned int first = step_first(b, step);
 	unsigned int count = step_first(b, step + 1) - first;
-	void *header = page_address(b->header[step]);
+	void *header = b->header[step];
 	unsigned int i;
 	int err;
 
 	b->place[at] = s->core.log_block;
-	b->out[at++] = b->header[step];
+	b->out[at++] = header;
 	err = snapprot_log_reserve(&s->core, count, b->place + at);
 	if (err)
 		return err;
 	for (i = first; i < first + count; i++, at++) {
 		b->core[i].place = b->place[at];
 		b->core[i].epoch = s->core.epoch;
-		b->out[at] = b->pages[i];
+		b->out[at] = b->data[i];
 	}
 	snapprot_log_encode_batch(&s->core, header, b->core + first, count);
 	return snapprot_log_advance(&s->core, header);
 }
 
-/* Submit header and data of a step: @count pages from index @at on. */
+/* Submit header and data of a step: @count blocks from index @at on. */
 static void step_submit(struct snapprot_store *s, struct snapprot_batch *b,
 			unsigned int at, unsigned int count)
 {
@@ -404,8 +404,7 @@ int snapprot_batch_commit(struct snapprot_volume *vol, struct snapprot_store *s,
 
 	mutex_lock(&s->lock);
 	for (i = 0; !err && i < b->steps; i++)
-		err = snapprot_log_commit(&s->core,
-					  page_address(b->header[i]));
+		err = snapprot_log_commit(&s->core, b->header[i]);
 	snapprot_store_publish(s);
 	mutex_unlock(&s->lock);
 	if (err)
@@ -438,56 +437,67 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
 
 /* ---- memory ------------------------------------------------------------- */
 
-/* Pages of a run; where they are larger than blocks none is the next one's neighbour. */
-#define RUN_ORDER	4
-#define RUN_PAGES	16u
+/* Blocks of a run, which lie in a row: some pages, or one that has so many. */
+#define BLOCKS_PER_PAGE	((unsigned int)(PAGE_SIZE / SNAPPROT_BLOCK_SIZE))
+#define RUN_BLOCKS	max(16u, BLOCKS_PER_PAGE)
+#define RUN_ORDER	get_order(RUN_BLOCKS * SNAPPROT_BLOCK_SIZE)
+
+static void block_free(void *data)
+{
+	put_page(virt_to_page(data));
+}
 
 /*
- * Take more pages: a run of them, if that is to be had for nothing, for it makes
- * one segment of a request; or else one.
+ * Take more memory: a run, if that is to be had for nothing, for it makes one segment
+ * of a request; or else a page. Each block has a reference of its page.
  */
 static bool batch_grow(struct snapprot_batch *b, gfp_t gfp)
 {
-	unsigned int left = SNAPPROT_BATCH_BLOCKS - b->nr_pages, n = 1;
+	unsigned int left = SNAPPROT_BATCH_BLOCKS - b->nr_data;
+	unsigned int n = RUN_BLOCKS;
 	struct page *page = NULL;
+	void *data;
 
-	if (left >= RUN_PAGES && PAGE_SIZE == SNAPPROT_BLOCK_SIZE)
+	if (left >= n)
 		page = alloc_pages((gfp & ~__GFP_RECLAIM) | __GFP_NOWARN,
 				   RUN_ORDER);
 	if (page) {
 		split_page(page, RUN_ORDER);
-		n = RUN_PAGES;
 	} else if (left) {
+		n = min(left, BLOCKS_PER_PAGE);
 		page = alloc_page(gfp);
 	}
 	if (!page)
 		return false;
-	while (n--)
-		b->pages[b->nr_pages++] = page++;
+	for (data = page_address(page); n--; data += SNAPPROT_BLOCK_SIZE) {
+		if (offset_in_page(data))
+			get_page(virt_to_page(data));
+		b->data[b->nr_data++] = data;
+	}
 	return true;
 }
 
 /**
- * snapprot_batch_has_room() - is there a page for one more block?
+ * snapprot_batch_has_room() - is there memory for one more block?
  * @b: the batch
  *
  * Context: allocates, but waits for nothing.
  */
 bool snapprot_batch_has_room(struct snapprot_batch *b)
 {
-	return b->count < b->nr_pages ||
+	return b->count < b->nr_data ||
 	       batch_grow(b, GFP_NOWAIT | __GFP_NOWARN);
 }
 
 /**
  * snapprot_batch_trim() - give back what an empty batch has taken
  * @b: the batch
- * @keep: pages that stay
+ * @keep: blocks for which it stays
  */
 void snapprot_batch_trim(struct snapprot_batch *b, unsigned int keep)
 {
-	while (b->nr_pages > keep)
-		put_page(b->pages[--b->nr_pages]);
+	while (b->nr_data > keep)
+		block_free(b->data[--b->nr_data]);
 }
 
 void snapprot_batch_free(struct snapprot_batch *b)
@@ -499,7 +509,7 @@ void snapprot_batch_free(struct snapprot_batch *b)
 	snapprot_batch_trim(b, 0);
 	for (i = 0; i < SNAPPROT_BATCH_STEPS; i++)
 		if (b->header[i])
-			put_page(b->header[i]);
+			block_free(b->header[i]);
 	kvfree(b);
 }
 
@@ -509,11 +519,11 @@ static bool batch_alloc(struct snapprot_batch *b)
 
 	for (i = 0; i < SNAPPROT_BATCH_STEPS; i++) {
 		init_completion(&b->summed[i]);
-		b->header[i] = alloc_page(GFP_KERNEL);
+		b->header[i] = (void *)__get_free_page(GFP_KERNEL);
 		if (!b->header[i])
 			return false;
 	}
-	while (b->nr_pages < SNAPPROT_BATCH_RESERVE)
+	while (b->nr_data < SNAPPROT_BATCH_RESERVE)
 		if (!batch_grow(b, GFP_KERNEL))
 			return false;
 	return true;

@@ -133,7 +133,7 @@ static int env_get(struct snapprot_env *env, u64 block, u32 magic,
 	if (!b)
 		return -ENOMEM;
 	err = snapprot_io_block(&s->dev, REQ_OP_READ | REQ_META, block,
-				b->page);
+				page_address(b->page));
 	if (!err)
 		err = snapprot_block_verify(page_address(b->page), magic,
 					    block);
@@ -213,9 +213,12 @@ static int cache_write(struct snapprot_store *s, bool flush)
 
 	set = snapprot_io_set_new(&s->dev);
 	blk_start_plug(&plug);
-	list_for_each_entry(b, &todo, list)
+	list_for_each_entry(b, &todo, list) {
+		void *data = page_address(b->page);
+
 		snapprot_io_add(set, REQ_OP_WRITE | REQ_META, b->block,
-				&b->page, 1);
+				&data, 1);
+	}
 	blk_finish_plug(&plug);
 	err = snapprot_io_wait(set);
 
@@ -262,7 +265,7 @@ static int env_rw(struct snapprot_store *s, blk_opf_t opf, u64 block,
 		return -ENOMEM;
 	if (write)
 		memcpy(page_address(page), data, SNAPPROT_BLOCK_SIZE);
-	err = snapprot_io_block(&s->dev, opf, block, page);
+	err = snapprot_io_block(&s->dev, opf, block, page_address(page));
 	if (!err && !write)
 		memcpy(data, page_address(page), SNAPPROT_BLOCK_SIZE);
 	put_page(page);

@@ -4,7 +4,8 @@
  *
  * A device that hangs must not take the live volume with it, so a waiter may
  * give up: it gets -ETIMEDOUT, and the set of bios lives on until the last of
- * them ends. Pages are held by reference for as long as a bio points to them.
+ * them ends. Pages are held by reference for as long as a bio points to them, one
+ * for each block, of which a page may have several.
  * snapprot_io_dev.inflight tells whether anything that was given up may still
  * land; a store is not opened again before that.
  */
@@ -128,8 +129,12 @@ static void set_endio(struct bio *bio)
 
 	if (bio->bi_status)
 		cmpxchg(&set->error, 0, blk_status_to_errno(bio->bi_status));
-	bio_for_each_segment_all(bv, bio, iter)
-		put_page(bv->bv_page);
+	bio_for_each_segment_all(bv, bio, iter) {
+		unsigned int n = DIV_ROUND_UP(bv->bv_len, SNAPPROT_BLOCK_SIZE);
+
+		while (n--)
+			put_page(bv->bv_page);
+	}
 	bio_put(bio);
 	set_put(set);
 	kref_put(&set->ref, set_release);
@@ -154,7 +159,7 @@ static struct bio *set_bio(struct snapprot_io_set *set, blk_opf_t opf,
 }
 
 int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
-			    sector_t sector, struct page **pages,
+			    sector_t sector, void **data,
 			    unsigned int count, unsigned int last_bytes)
 {
 	while (count) {
@@ -166,17 +171,19 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 		for (i = 0; i < n; i++) {
 			unsigned int len = i == count - 1 ?
 				last_bytes : SNAPPROT_BLOCK_SIZE;
+			struct page *page = virt_to_page(data[i]);
 
-			get_page(pages[i]);
-			/* Merges neighbours; there is a vector for each page. */
-			if (WARN_ON_ONCE(bio_add_page(bio, pages[i], len, 0) !=
+			get_page(page);
+			/* Merges neighbours; there is a vector for each block. */
+			if (WARN_ON_ONCE(bio_add_page(bio, page, len,
+						      offset_in_page(data[i])) !=
 					 len)) {
-				put_page(pages[i]);
+				put_page(page);
 				cmpxchg(&set->error, 0, -EIO);
 			}
 		}
 		sector += n * SNAPPROT_SECTORS_PER_BLOCK;
-		pages += n;
+		data += n;
 		count -= n;
 		submit_bio_noacct(bio);
 	}
@@ -184,11 +191,11 @@ int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
 }
 
 int snapprot_io_add(struct snapprot_io_set *set, blk_opf_t opf, u64 block,
-		    struct page **pages, unsigned int count)
+		    void **data, unsigned int count)
 {
 	return snapprot_io_add_sectors(set, opf,
 				       block * SNAPPROT_SECTORS_PER_BLOCK,
-				       pages, count, SNAPPROT_BLOCK_SIZE);
+				       data, count, SNAPPROT_BLOCK_SIZE);
 }
 
 int snapprot_io_flush(struct snapprot_io_set *set)
@@ -233,7 +240,7 @@ int snapprot_io_wait(struct snapprot_io_set *set)
 }
 
 struct snapprot_io_set *snapprot_io_read_nowait(struct snapprot_io_dev *d,
-						u64 block, struct page *page,
+						u64 block, void *data,
 						struct workqueue_struct *wq,
 						struct work_struct *work)
 {
@@ -248,8 +255,9 @@ struct snapprot_io_set *snapprot_io_read_nowait(struct snapprot_io_dev *d,
 		kref_put(&set->ref, set_release);
 		return NULL;
 	}
-	get_page(page);
-	__bio_add_page(bio, page, SNAPPROT_BLOCK_SIZE, 0);
+	get_page(virt_to_page(data));
+	__bio_add_page(bio, virt_to_page(data), SNAPPROT_BLOCK_SIZE,
+		       offset_in_page(data));
 	set->wq = wq;
 	set->work = work;
 	submit_bio_noacct(bio);
@@ -258,11 +266,11 @@ struct snapprot_io_set *snapprot_io_read_nowait(struct snapprot_io_dev *d,
 }
 
 int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,
-		      struct page *page)
+		      void *data)
 {
 	struct snapprot_io_set *set = snapprot_io_set_new(d);
 
-	snapprot_io_add(set, opf, block, &page, 1);
+	snapprot_io_add(set, opf, block, &data, 1);
 	return snapprot_io_wait(set);
 }
 

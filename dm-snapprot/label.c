@@ -25,7 +25,7 @@ static int label_read(struct snapprot_origin *o, struct page *page)
 {
 	struct page *other = alloc_page(GFP_KERNEL);
 	const struct snapprot_disk_label *best;
-	struct snapprot_disk_label *a = page_address(page);
+	void *a = page_address(page), *b;
 	struct block_device *bdev;
 	struct snapprot_io_dev d;
 	struct snapprot_io_set *set;
@@ -39,17 +39,18 @@ static int label_read(struct snapprot_origin *o, struct page *page)
 	err = -ENODATA;
 	if (!o->label_dev && !sector)
 		goto out;
+	b = page_address(other);
 	set = snapprot_io_set_new(&d);
-	snapprot_io_add_sectors(set, REQ_OP_READ | REQ_META, sector, &page, 1,
+	snapprot_io_add_sectors(set, REQ_OP_READ | REQ_META, sector, &a, 1,
 				SNAPPROT_BLOCK_SIZE);
 	snapprot_io_add_sectors(set, REQ_OP_READ | REQ_META,
-				sector + SNAPPROT_SECTORS_PER_BLOCK, &other, 1,
+				sector + SNAPPROT_SECTORS_PER_BLOCK, &b, 1,
 				SNAPPROT_BLOCK_SIZE);
 	err = snapprot_io_wait(set);
 	snapprot_io_dev_drain(&d);
 	if (err)
 		goto out;
-	best = snapprot_label_choose(a, page_address(other), &err);
+	best = snapprot_label_choose(a, b, &err);
 	if (!best) {
 		if (err != -EPROTONOSUPPORT)
 			err = -ENODATA;
@@ -160,18 +161,19 @@ u64 snapprot_label_generation(const struct snapprot_volume *vol)
 static int label_put_copy(struct snapprot_volume *vol,
 			  struct snapprot_disk_label *l, unsigned int copy)
 {
+	void *data = page_address(vol->label_page);
 	struct snapprot_io_set *set;
 	int err;
 
 	l->h.block = cpu_to_le64(copy);
 	snapprot_block_seal(l);
-	memcpy(page_address(vol->label_page), l, sizeof(*l));
+	memcpy(data, l, sizeof(*l));
 	set = snapprot_io_set_new(&vol->label_dev);
 	snapprot_io_add_sectors(set, REQ_OP_WRITE | REQ_META | REQ_SYNC |
 				REQ_PREFLUSH | REQ_FUA,
 				vol->label_sector +
 				copy * SNAPPROT_SECTORS_PER_BLOCK,
-				&vol->label_page, 1, SNAPPROT_BLOCK_SIZE);
+				&data, 1, SNAPPROT_BLOCK_SIZE);
 	err = snapprot_io_wait(set);
 	snapprot_io_dev_drain(&vol->label_dev);
 	return err;

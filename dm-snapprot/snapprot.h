@@ -131,12 +131,15 @@ bool snapprot_io_dev_settle(struct snapprot_io_dev *d);
 bool snapprot_io_is_one(struct snapprot_io_dev *d, unsigned int count);
 /* NULL: no memory. GFP_NOIO from a reserve, for one set at a time a caller. */
 struct snapprot_io_set *snapprot_io_set_new(struct snapprot_io_dev *d);
-/* Add @count consecutive blocks at @block; pages are held until the I/O ends. */
+/*
+ * Add @count consecutive blocks at @block. Each is in one page, which is held until
+ * the I/O ends.
+ */
 int snapprot_io_add(struct snapprot_io_set *set, blk_opf_t opf, u64 block,
-		    struct page **pages, unsigned int count);
+		    void **data, unsigned int count);
 /* The same with a place in sectors, for the origin. */
 int snapprot_io_add_sectors(struct snapprot_io_set *set, blk_opf_t opf,
-			    sector_t sector, struct page **pages,
+			    sector_t sector, void **data,
 			    unsigned int count, unsigned int last_bytes);
 int snapprot_io_flush(struct snapprot_io_set *set);
 /*
@@ -144,7 +147,7 @@ int snapprot_io_flush(struct snapprot_io_set *set);
  * NULL: no memory without waiting, nothing has begun.
  */
 struct snapprot_io_set *snapprot_io_read_nowait(struct snapprot_io_dev *d,
-						u64 block, struct page *page,
+						u64 block, void *data,
 						struct workqueue_struct *wq,
 						struct work_struct *work);
 /* Is any of what was added until now on its way? */
@@ -155,9 +158,9 @@ void snapprot_io_close(struct snapprot_io_set *set);
 int snapprot_io_join(struct snapprot_io_set *set);
 /* Wait for all of it, let the set go. 0, the first error, or -ETIMEDOUT. */
 int snapprot_io_wait(struct snapprot_io_set *set);
-/* One block, from or to @page. */
+/* One block, from or to @data. */
 int snapprot_io_block(struct snapprot_io_dev *d, blk_opf_t opf, u64 block,
-		      struct page *page);
+		      void *data);
 /* A flush: what was written before is durable. */
 int snapprot_io_sync(struct snapprot_io_dev *d);
 /* For constructors, which know no volume yet; nobody's writes wait for them. */
@@ -313,8 +316,8 @@ struct snapprot_batch_entry {
  * @bios: writes that wait for it
  * @count: blocks
  * @entry: by which they are found
- * @pages: their old data, or pages for it
- * @nr_pages: of those
+ * @data: their old data, or room for it
+ * @nr_data: of those
  * @core: what the log has of them
  * @sum_next: of the pieces whose checksums nobody computes yet, the first
  * @sum_end: pieces
@@ -322,9 +325,9 @@ struct snapprot_batch_entry {
  * @summed: there are none any more
  * @sum_work: does some of them
  * @steps: steps of the log that are on their way
- * @header: a page for each
+ * @header: a block for each
  * @place: where headers and old data go to, in the order of the log
- * @out: and the pages that go there
+ * @out: and what goes there
  * @read: the old data of each step, while it is being read
  * @io: all that is written
  * @started: when, in ns
@@ -333,8 +336,8 @@ struct snapprot_batch {
 	struct bio_list bios;
 	unsigned int count;
 	struct snapprot_batch_entry entry[SNAPPROT_BATCH_BLOCKS];
-	struct page *pages[SNAPPROT_BATCH_BLOCKS];
-	unsigned int nr_pages;
+	void *data[SNAPPROT_BATCH_BLOCKS];
+	unsigned int nr_data;
 	struct snapprot_entry core[SNAPPROT_BATCH_BLOCKS];
 	atomic_t sum_next;
 	int sum_end;
@@ -342,9 +345,9 @@ struct snapprot_batch {
 	struct completion summed[SNAPPROT_BATCH_STEPS];
 	struct work_struct sum_work;
 	unsigned int steps;
-	struct page *header[SNAPPROT_BATCH_STEPS];
+	void *header[SNAPPROT_BATCH_STEPS];
 	u64 place[SNAPPROT_BATCH_PAGES];
-	struct page *out[SNAPPROT_BATCH_PAGES];
+	void *out[SNAPPROT_BATCH_PAGES];
 	struct snapprot_io_set *read[SNAPPROT_BATCH_STEPS];
 	struct snapprot_io_set *io;
 	u64 started;			/* writing it, ns */
@@ -355,7 +358,7 @@ struct snapprot_batch {
 
 struct snapprot_batch *snapprot_batch_new(void);
 void snapprot_batch_free(struct snapprot_batch *b);
-/* A page for one more block? False is no error: first what is there must go. */
+/* Room for one more block? False is no error: first what is there must go. */
 bool snapprot_batch_has_room(struct snapprot_batch *b);
 void snapprot_batch_trim(struct snapprot_batch *b, unsigned int keep);
 void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first);

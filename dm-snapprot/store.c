@@ -193,7 +193,7 @@ int snapprot_store_record(struct snapprot_store *s, enum snapprot_log_type type,
 		return err;
 
 	err = snapprot_io_block(&s->dev, REQ_OP_WRITE | REQ_SYNC | REQ_META |
-				REQ_FUA, block, s->page);
+				REQ_FUA, block, page_address(s->page));
 	if (err)
 		return err;
 	mutex_lock(&s->lock);

@@ -21,7 +21,8 @@ static struct page *read_super(struct snapprot_io_dev *d, u64 block)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
 
-	if (page && snapprot_io_block(d, REQ_OP_READ | REQ_META, block, page)) {
+	if (page && snapprot_io_block(d, REQ_OP_READ | REQ_META, block,
+				      page_address(page))) {
 		put_page(page);
 		return NULL;
 	}
