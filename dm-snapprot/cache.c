@@ -14,10 +14,21 @@
 
 #include "snapprot.h"
 
+#define BLOCKS_PER_PAGE	(PAGE_SIZE / SNAPPROT_BLOCK_SIZE)
+
+/* A page, and which parts of it are blocks. */
+struct cache_page {
+	struct list_head list;		/* cache->room, if there is some */
+	struct page *page;
+	unsigned int blocks;
+	DECLARE_BITMAP(taken, BLOCKS_PER_PAGE);
+};
+
 struct snapprot_cached {
 	struct list_head list;		/* lru or dirty; empty while held clean */
 	u64 block;
-	struct page *page;
+	struct cache_page *page;
+	void *data;
 	unsigned int holders;
 	bool dirty;
 };
@@ -32,9 +43,69 @@ void snapprot_cache_init(struct snapprot_cache *c, unsigned int kib)
 	xa_init(&c->blocks);
 	INIT_LIST_HEAD(&c->lru);
 	INIT_LIST_HEAD(&c->dirty);
+	INIT_LIST_HEAD(&c->room);
+	c->broken = false;
 	c->count = 0;
 	c->nr_dirty = 0;
 	c->max = kib >> (SNAPPROT_BLOCK_SHIFT - 10);
+}
+
+static struct cache_page *page_new(struct snapprot_cache *c, gfp_t gfp)
+{
+	struct cache_page *p = kzalloc(sizeof(*p), gfp);
+
+	if (!p)
+		return NULL;
+	p->page = alloc_page(gfp);
+	if (!p->page) {
+		kfree(p);
+		return NULL;
+	}
+	list_add(&p->list, &c->room);
+	return p;
+}
+
+/* Memory for a block, in a page that has room, or in another one. */
+static bool data_alloc(struct snapprot_cache *c, struct snapprot_cached *b,
+		       gfp_t gfp)
+{
+	struct cache_page *p = list_first_entry_or_null(&c->room,
+							struct cache_page,
+							list);
+	unsigned long n;
+
+	if (!p)
+		p = page_new(c, gfp);
+	if (!p)
+		return false;
+	n = find_first_zero_bit(p->taken, BLOCKS_PER_PAGE);
+	__set_bit(n, p->taken);
+	p->blocks++;
+	if (bitmap_full(p->taken, BLOCKS_PER_PAGE))
+		list_del_init(&p->list);
+	b->page = p;
+	b->data = page_address(p->page) + n * SNAPPROT_BLOCK_SIZE;
+	return true;
+}
+
+/*
+ * I/O that was given up may still land, and its page is held until then. So once it
+ * may have been, no part of a page becomes another block.
+ */
+static void data_free(struct snapprot_cache *c, struct snapprot_cached *b)
+{
+	struct cache_page *p = b->page;
+
+	if (!--p->blocks) {
+		list_del(&p->list);
+		put_page(p->page);
+		kfree(p);
+	} else if (!c->broken) {
+		if (list_empty(&p->list))
+			list_add(&p->list, &c->room);
+		__clear_bit(offset_in_page(b->data) / SNAPPROT_BLOCK_SIZE,
+			    p->taken);
+	}
 }
 
 static void cached_free(struct snapprot_cache *c, struct snapprot_cached *b)
@@ -44,7 +115,7 @@ static void cached_free(struct snapprot_cache *c, struct snapprot_cached *b)
 		c->nr_dirty--;
 	c->count--;
 	xa_erase(&c->blocks, b->block);
-	put_page(b->page);
+	data_free(c, b);
 	kfree(b);
 }
 
@@ -66,19 +137,20 @@ static void cache_shrink(struct snapprot_cache *c)
 }
 
 /*
- * A page, sooner than waiting for one that of a block that can be read again. What
+ * Memory, sooner than waiting for some that of a block that can be read again. What
  * it is for is soon done, and may free more.
  */
-static struct page *cache_page(struct snapprot_cache *c)
+static bool cached_alloc(struct snapprot_cache *c, struct snapprot_cached *b)
 {
-	struct page *page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
-
-	if (!page && !list_empty(&c->lru)) {
+	if (data_alloc(c, b, GFP_NOWAIT | __GFP_NOWARN))
+		return true;
+	if (!list_empty(&c->lru)) {
 		cached_free(c, list_first_entry(&c->lru, struct snapprot_cached,
 						list));
-		page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
+		if (data_alloc(c, b, GFP_NOWAIT | __GFP_NOWARN))
+			return true;
 	}
-	return page ? page : alloc_page(SNAPPROT_GFP_RESERVES);
+	return data_alloc(c, b, SNAPPROT_GFP_RESERVES);
 }
 
 static struct snapprot_cached *cached_new(struct snapprot_cache *c, u64 block)
@@ -89,16 +161,15 @@ static struct snapprot_cached *cached_new(struct snapprot_cache *c, u64 block)
 		return NULL;
 	INIT_LIST_HEAD(&b->list);
 	b->block = block;
-	b->page = cache_page(c);
-	if (!b->page)
+	if (!cached_alloc(c, b))
 		goto free;
 	if (xa_err(xa_store(&c->blocks, block, b, SNAPPROT_GFP_RESERVES)))
-		goto free_page;
+		goto free_data;
 	c->count++;
 	return b;
 
-free_page:
-	put_page(b->page);
+free_data:
+	data_free(c, b);
 free:
 	kfree(b);
 	return NULL;
@@ -108,7 +179,7 @@ static void cached_hold(struct snapprot_cached *b, struct snapprot_buf *buf)
 {
 	if (!b->holders++ && !b->dirty)
 		list_del_init(&b->list);
-	buf->data = page_address(b->page);
+	buf->data = b->data;
 	buf->handle = b;
 }
 
@@ -133,11 +204,11 @@ static int env_get(struct snapprot_env *env, u64 block, u32 magic,
 	if (!b)
 		return -ENOMEM;
 	err = snapprot_io_block(&s->dev, REQ_OP_READ | REQ_META, block,
-				page_address(b->page));
+				b->data);
 	if (!err)
-		err = snapprot_block_verify(page_address(b->page), magic,
-					    block);
+		err = snapprot_block_verify(b->data, magic, block);
 	if (err) {
+		s->cache.broken = true;
 		cached_free(&s->cache, b);
 		return err;
 	}
@@ -207,22 +278,21 @@ static int cache_write(struct snapprot_store *s, bool flush)
 	list_splice_init(&c->dirty, &todo);
 	list_for_each_entry(b, &todo, list) {
 		b->holders++;
-		snapprot_block_seal(page_address(b->page));
+		snapprot_block_seal(b->data);
 	}
 	mutex_unlock(&s->lock);
 
 	set = snapprot_io_set_new(&s->dev);
 	blk_start_plug(&plug);
-	list_for_each_entry(b, &todo, list) {
-		void *data = page_address(b->page);
-
+	list_for_each_entry(b, &todo, list)
 		snapprot_io_add(set, REQ_OP_WRITE | REQ_META, b->block,
-				&data, 1);
-	}
+				&b->data, 1);
 	blk_finish_plug(&plug);
 	err = snapprot_io_wait(set);
 
 	mutex_lock(&s->lock);
+	if (err)
+		c->broken = true;
 	list_for_each_entry_safe(b, next, &todo, list) {
 		b->dirty = false;
 		c->nr_dirty--;

@@ -173,6 +173,8 @@ extern struct snapprot_pools snapprot_ctr_pools;
  * @blocks: struct snapprot_cached by block number
  * @lru: clean ones that nobody holds, oldest first
  * @dirty: changed since the last commit
+ * @room: pages that have room for more
+ * @broken: some I/O has failed, and may have been given up
  * @count: how many, of which @max may stay
  *
  * Under store->lock, all of it.
@@ -181,6 +183,8 @@ struct snapprot_cache {
 	struct xarray blocks;
 	struct list_head lru;
 	struct list_head dirty;
+	struct list_head room;
+	bool broken;
 	unsigned int count;
 	unsigned int max;
 	unsigned int nr_dirty;
