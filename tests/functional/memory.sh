@@ -14,17 +14,19 @@ WRITERS=64
 LARGE=12
 SMALL=3
 
+PAGE_KIB=$(($(getconf PAGESIZE) / 1024))
+
 # What the kernel has in use, in KiB: no cache, no page of a process, and none that
 # a processor keeps for the next one who wants it
 in_use()
 {
 	sync
 	echo 3 > /proc/sys/vm/drop_caches
-	awk '/^MemTotal:/ { kb += $2 }
+	awk -v page="$PAGE_KIB" '/^MemTotal:/ { kb += $2 }
 		/^(MemFree|Buffers|Cached|AnonPages|PageTables|KernelStack):/ {
 			kb -= $2
 		}
-		$1 == "count:" { kb -= 4 * $2 }
+		$1 == "count:" { kb -= page * $2 }
 		END { print kb }' /proc/meminfo /proc/zoneinfo
 }
 
