@@ -17,8 +17,10 @@ die()
 # resolve_kernel <version prefix | release | path of an image | kind>: sets KIMAGE,
 # KREL, and where its modules are, KROOT/lib/modules. A kernel that is not installed
 # may have been unpacked by scripts/fetch-kernel. A kind is one of those that
-# scripts/build-debug-kernel knows, or rt: Debian's with PREEMPT_RT. KARCH is um or
-# empty, and KFACTOR says by how much things take longer with it.
+# scripts/build-debug-kernel knows, or rt: Debian's with PREEMPT_RT, or 64k: that of
+# scripts/fetch-64k. KARCH is um, powerpc or empty, and KFACTOR says by how much things
+# take longer with it. GUEST_ROOT is what a guest has for its root, if that is not the
+# host's: one that cannot run the host's programs.
 resolve_kernel()
 {
 	local image dir
@@ -26,6 +28,7 @@ resolve_kernel()
 	KROOT=
 	KARCH=
 	KFACTOR=1
+	GUEST_ROOT=
 	case $1 in
 	uml | uml-debug | x86-debug | x86-kcsan)
 		dir=$("$TOP/scripts/build-debug-kernel" "$1") || exit 2
@@ -37,6 +40,16 @@ resolve_kernel()
 		esac
 		# shellcheck disable=SC2034 # for those that source this
 		[ "$1" = uml ] || KFACTOR=4
+		;;
+	64k)
+		dir=$("$TOP/scripts/fetch-64k") || exit 2
+		KIMAGE=$dir/image
+		KROOT=$dir/root
+		KREL=$(< "$dir/release")
+		KARCH=powerpc
+		GUEST_ROOT=$KROOT
+		[ -n "$(type -P qemu-system-ppc64)" ] ||
+			die "no qemu-system-ppc64 (scripts/setup foreign)"
 		;;
 	/* | ./*)
 		KIMAGE=$1
@@ -106,9 +119,10 @@ ensure_initrd()
 	mkdir -p "$dir"
 	work=$(mktemp -d "$dir/initrd.XXXXXX") || die "no room for an initrd"
 	mkdir -p "$work"/{bin,dev,proc,sys,modules}
-	ldd "$(command -v busybox)" > /dev/null 2>&1 &&
+	name=$GUEST_ROOT$(type -P busybox)
+	ldd "$name" > /dev/null 2>&1 &&
 		die "busybox is not a static one (package busybox-static)"
-	cp "$(command -v busybox)" "$work/bin/busybox"
+	cp "$name" "$work/bin/busybox"
 	cp "$TOP/tests/qemu/init" "$work/init"
 	: > "$work/modules/list"
 	initrd_modules > "$work/files" || die "modprobe does not know $KREL"
@@ -145,11 +159,44 @@ ensure_tools()
 	}
 }
 
+# For a guest with a root of its own: the tests, at the same path there, and the
+# programs that they run in the guest, built for it.
+ensure_guest_root()
+{
+	local top=$GUEST_ROOT$TOP file log=$BUILD/$KREL/tools.log
+	local cc="powerpc64le-linux-gnu-gcc-12 --sysroot=$GUEST_ROOT"
+	local lib=$GUEST_ROOT/usr/lib/powerpc64le-linux-gnu
+	local bash=$GUEST_ROOT/usr/include/bash
+
+	[ -n "$GUEST_ROOT" ] || return 0
+	while read -r file; do
+		cmp -s "$TOP/$file" "$top/$file" && continue
+		mkdir -p "$top/${file%/*}"
+		# Not the source's time, as in build-module.
+		cp --preserve=mode "$TOP/$file" "$top/$file" ||
+			die "cannot copy $file to $top"
+	done < <(cd "$TOP" && find tests userspace dm-snapprot/core \
+		\( -name bin -o -name 'obj*' \) -prune -o -type f \
+		\( -name '*.[ch]' -o -name '*.sh' -o -name Makefile \
+		-o -path 'tests/qemu/*' \) -print)
+	{
+		make -s -C "$top/tests/lib" CC="$cc" BASH_CPPFLAGS="-isystem $bash \
+			-isystem $bash/include -isystem $bash/builtins" &&
+			PKG_CONFIG_SYSROOT_DIR=$GUEST_ROOT \
+			PKG_CONFIG_LIBDIR=$lib/pkgconfig \
+			make -s -C "$top/userspace" CC="$cc" snapprot snapprotd
+	} > "$log" 2>&1 || {
+		tail -n 30 "$log" >&2
+		die "the tools do not build for $KREL"
+	}
+}
+
 # The module, built for KREL with the test hooks, and a modules.dep that knows
 # it; MODS is where the guest takes both from.
 ensure_module()
 {
-	local dir=$BUILD/$KREL/mods/lib/modules/$KREL ko sum
+	local root=$GUEST_ROOT$BUILD/$KREL/mods ko sum
+	local dir=$root/lib/modules/$KREL
 
 	"$TOP/scripts/build-module" ${KROOT:+--root "$KROOT"} "$KREL" \
 		DEBUG_HOOKS=1 ${KARCH:+"ARCH=$KARCH"} \
@@ -168,7 +215,7 @@ ensure_module()
 	ln -sfn "$KROOT/lib/modules/$KREL/kernel" "$dir/kernel"
 	cp "$KROOT/lib/modules/$KREL"/modules.{order,builtin,builtin.modinfo} \
 		"$dir"
-	depmod -b "$BUILD/$KREL/mods" "$KREL" || die "depmod failed"
+	depmod -b "$root" "$KREL" || die "depmod failed"
 	printf '%s\n' "$sum" > "$dir.sum"
 }
 
@@ -222,7 +269,7 @@ choose_accel()
 	fi
 	if [ ! -s "$cache" ]; then
 		ACCEL=tcg,thread=multi
-		if [ -w /dev/kvm ]; then
+		if [ -w /dev/kvm ] && [ -z "$KARCH" ]; then
 			out=$(mktemp)
 			timeout -s KILL 20 qemu-system-x86_64 -accel kvm \
 				-cpu host -m 256M -nodefaults -no-user-config \
