@@ -150,15 +150,19 @@ static const char *live_event(const struct mapper_scan *scan,
 	if (strcmp(a->state, b->state) ||
 	    (!strcmp(b->state, "blocked") && strcmp(a->fault, b->fault)))
 		return live_state_event(a, b);
-	/* Counts alone change with each snapshot, which is no event. */
-	if (old->event_nr == new->event_nr)
-		return strcmp(old->name, new->name) ? "changed" : NULL;
+	/*
+	 * There is an event behind each of these, maybe not yet: were they left to it,
+	 * nothing of them would be new any more when it comes.
+	 */
 	if (b->lost > a->lost)
 		return "lost";
 	if (strcmp(a->mode, b->mode))
 		return "mode";
 	if (a->fault[0] && !b->fault[0])
 		return "cleared";
+	/* Other counts change with each snapshot, which is no event. */
+	if (old->event_nr == new->event_nr)
+		return strcmp(old->name, new->name) ? "changed" : NULL;
 	if (b->valid < a->valid && strstr(new->table, " delete_oldest"))
 		return "deleted_oldest";
 	return is_full(scan, new) ? "full" : "changed";

@@ -57,6 +57,30 @@ case_lost_and_low()
 	daemon_stop
 }
 
+# The numbers are those of a loss before there is its event, and somebody looks then.
+case_loss_seen_before_its_event()
+{
+	local pid
+
+	daemon_files
+	layer_new slow "$STORE_DISK"
+	STORE=/dev/mapper/slow
+	sp_up
+	sp_create 1
+	daemon_start
+	layer_hold slow
+	sp_msg debug_fault cow_read &
+	pid=$!
+	wait_st lost 1
+	kill -HUP "$DAEMON"
+	expect_said 'looked after$' 2
+	layer_release slow
+	wait "$pid"
+	expect_said '^snapprotd: origin: lost: normal, active, fault cow_read, 0 snapshots, 1 lost'
+	daemon_stop
+	expect_eq "told as something else" "$(said 'origin: changed: ')" 0
+}
+
 case_hooks_are_told_the_facts()
 {
 	daemon_files
@@ -357,7 +381,7 @@ case_beside_a_blocked_volume()
 	daemon_stop
 }
 
-run_cases case_one_line_an_event case_lost_and_low \
+run_cases case_one_line_an_event case_lost_and_low case_loss_seen_before_its_event \
 	case_hooks_are_told_the_facts case_hook_hangs case_hooks_without_end \
 	case_configuration case_metrics case_start_and_end case_systemd \
 	case_nobody_reads case_beside_a_blocked_volume
