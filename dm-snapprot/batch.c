@@ -438,8 +438,7 @@ void snapprot_batch_cut(struct snapprot_batch *b, unsigned int first)
 /* ---- memory ------------------------------------------------------------- */
 
 /* Blocks of a run, which lie in a row: some pages, or one that has so many. */
-#define BLOCKS_PER_PAGE	((unsigned int)(PAGE_SIZE / SNAPPROT_BLOCK_SIZE))
-#define RUN_BLOCKS	max(16u, BLOCKS_PER_PAGE)
+#define RUN_BLOCKS	max(16u, SNAPPROT_BLOCKS_PER_PAGE)
 #define RUN_ORDER	get_order(RUN_BLOCKS * SNAPPROT_BLOCK_SIZE)
 
 static void block_free(void *data)
@@ -464,7 +463,7 @@ static bool batch_grow(struct snapprot_batch *b, gfp_t gfp)
 	if (page) {
 		split_page(page, RUN_ORDER);
 	} else if (left) {
-		n = min(left, BLOCKS_PER_PAGE);
+		n = min(left, SNAPPROT_BLOCKS_PER_PAGE);
 		page = alloc_page(gfp);
 	}
 	if (!page)

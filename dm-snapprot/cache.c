@@ -14,14 +14,12 @@
 
 #include "snapprot.h"
 
-#define BLOCKS_PER_PAGE	(PAGE_SIZE / SNAPPROT_BLOCK_SIZE)
-
 /* A page, and which parts of it are blocks. */
 struct cache_page {
 	struct list_head list;		/* cache->room, if there is some */
 	struct page *page;
 	unsigned int blocks;
-	DECLARE_BITMAP(taken, BLOCKS_PER_PAGE);
+	DECLARE_BITMAP(taken, SNAPPROT_BLOCKS_PER_PAGE);
 };
 
 struct snapprot_cached {
@@ -78,10 +76,10 @@ static bool data_alloc(struct snapprot_cache *c, struct snapprot_cached *b,
 		p = page_new(c, gfp);
 	if (!p)
 		return false;
-	n = find_first_zero_bit(p->taken, BLOCKS_PER_PAGE);
+	n = find_first_zero_bit(p->taken, SNAPPROT_BLOCKS_PER_PAGE);
 	__set_bit(n, p->taken);
 	p->blocks++;
-	if (bitmap_full(p->taken, BLOCKS_PER_PAGE))
+	if (bitmap_full(p->taken, SNAPPROT_BLOCKS_PER_PAGE))
 		list_del_init(&p->list);
 	b->page = p;
 	b->data = page_address(p->page) + n * SNAPPROT_BLOCK_SIZE;

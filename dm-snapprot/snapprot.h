@@ -305,6 +305,10 @@ bool snapprot_bits_test(struct snapprot_bits *b, u64 first, u64 last);
 /* False if memory is short: the bit stays clear, which costs a lookup. */
 bool snapprot_bits_set(struct snapprot_bits *b, u64 block);
 
+/* In memory, where a page may be larger than a block. */
+#define SNAPPROT_BLOCKS_PER_PAGE \
+	((unsigned int)(PAGE_SIZE / SNAPPROT_BLOCK_SIZE))
+
 /* ---- batch.c: old blocks on their way to the store ------------------------ */
 
 struct snapprot_batch_entry {
