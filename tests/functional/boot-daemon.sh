@@ -24,14 +24,14 @@ export LVM_SUPPRESS_FD_WARNINGS=1
 # Without udev, which is not there yet.
 lvm_make()
 {
-	local old
+	local config
 
-	old='global { use_lvmpolld = 0 } activation { udev_sync = 0 udev_rules = 0'
-	old+=' monitoring = 0 } devices { obtain_device_list_from_udev = 0 }'
-	vgcreate -q --config "$old" vg "$(disk store)" > /dev/null
-	lvcreate -q --config "$old" -y -Wn -Zn -L 16M -n store vg > /dev/null
+	config='global { use_lvmpolld = 0 } activation { udev_sync = 0 udev_rules = 0'
+	config+=' monitoring = 0 } devices { obtain_device_list_from_udev = 0 }'
+	vgcreate -q --config "$config" vg "$(disk store)" > /dev/null
+	lvcreate -q --config "$config" -y -Wn -Zn -L 16M -n store vg > /dev/null
 	add_data
-	vgchange -q --config "$old" -an vg > /dev/null
+	vgchange -q --config "$config" -an vg > /dev/null
 }
 
 # A file system with a file that there will be a snapshot of.
@@ -67,18 +67,13 @@ prepare()
 	exit
 }
 
-# logged <extended regular expression>: has snapprotd said so?
-logged()
-{
-	journalctl -b -o cat -u snapprotd.service | grep -qE "$1"
-}
-
-# times <extended regular expression>
+# times <extended regular expression>: how often snapprotd has said so
 times()
 {
 	journalctl -b -o cat -u snapprotd.service | grep -cE "$1" || :
 }
 
+# at_least <times> <extended regular expression>
 at_least()
 {
 	[ "$(times "$2")" -ge "$1" ]
@@ -96,7 +91,7 @@ case_up()
 	wait_unit srv-data.mount active
 	wait_value 60 active vol data STATE
 	expect_eq "the store's size" "$(lv_mib)" 16
-	wait_for 60 logged '^data: present: normal, active'
+	wait_for 60 at_least 1 '^data: present: normal, active'
 	expect_match "locked in memory" "$(grep VmLck \
 		"/proc/$(systemctl show -P MainPID snapprotd)/status")" \
 		'[1-9][0-9]+ kB'
@@ -109,7 +104,7 @@ case_store_is_extended()
 	tool 0 snapshot --id 7 data
 	blkpat -b fill /srv/data/old 2
 	sync
-	logged '^data: extended: its store has ' || fail "not extended"
+	at_least 1 '^data: extended: its store has ' || fail "not extended"
 	[ "$(lv_mib)" -gt "$OLD_MIB" ] || fail "the store has $(lv_mib) MiB"
 	expect_eq "state, fault" "$(vol data STATE,FAULT)" active
 	expect_eq snapshot "$(cells list data -o ID,STATE)" "7 valid"
