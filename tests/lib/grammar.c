@@ -227,8 +227,11 @@ static bool blank(char c)
 	return isspace((unsigned char)c) || c == '\xa0';
 }
 
-/* The words as device-mapper sees them. */
-static void split(const char *line, struct words *l)
+/*
+ * The words as device-mapper sees them. A backslash takes its meaning from what follows;
+ * not so in a table (@quoted), where libdevmapper puts another one before it.
+ */
+static void split(const char *line, bool quoted, struct words *l)
 {
 	char word[LINE];
 
@@ -241,7 +244,7 @@ static void split(const char *line, struct words *l)
 		if (!*line)
 			return;
 		while (*line && !blank(*line)) {
-			if (*line == '\\' && line[1])
+			if (!quoted && *line == '\\' && line[1])
 				line++;
 			word[n++] = *line++;
 		}
@@ -572,7 +575,7 @@ static void op_origin(struct grammar *g)
 	maybe_damage(&l);
 	join(&l, line);
 	words_free(&l);
-	split(line, &seen);
+	split(line, true, &seen);
 	verdict = origin_verdict(g, &seen, sectors, &given);
 	words_free(&seen);
 	property_say("origin %llu: %s", (unsigned long long)sectors, shown(line));
@@ -601,7 +604,7 @@ static void op_store(struct grammar *g)
 	maybe_damage(&l);
 	join(&l, line);
 	words_free(&l);
-	split(line, &seen);
+	split(line, true, &seen);
 	verdict = store_verdict(g, &seen, sectors);
 	words_free(&seen);
 	property_say("store %llu: %s", (unsigned long long)sectors, shown(line));
@@ -631,7 +634,7 @@ static void op_view(struct grammar *g)
 	maybe_damage(&l);
 	join(&l, line);
 	words_free(&l);
-	split(line, &seen);
+	split(line, true, &seen);
 	verdict = view_verdict(g, &seen, sectors);
 	words_free(&seen);
 	property_say("view %llu: %s", (unsigned long long)sectors, shown(line));
@@ -785,7 +788,7 @@ static void op_message(struct grammar *g)
 	maybe_damage(&l);
 	join(&l, line);
 	words_free(&l);
-	split(line, &seen);
+	split(line, false, &seen);
 	want = message_verdict(g, &seen);
 	/* One more than are kept count of; one that device-mapper itself knows. */
 	if ((!want && word_is(&seen, 0, "create_snap") && g->nr_snaps == MAX_SNAPS) ||

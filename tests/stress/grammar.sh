@@ -22,7 +22,7 @@ case_grammar()
 	until=$((SECONDS + ${GRAMMAR_SECONDS:-0}))
 	while :; do
 		grammar $((seed)) "${RUNS:-12}" > said || fail "$(sed 1,2d said)"
-		grep '^# grammar' said >&2
+		grep '^#' said >&2
 		seed=$((seed + ${RUNS:-12}))
 		[ "$SECONDS" -lt "$until" ] || break
 	done
