@@ -147,10 +147,10 @@ complain()
 }
 
 # reader <slot> <id>: the first time keeps what it reads, if nobody knows what it
-# should be
+# should be; that of another slot may be doing the same
 reader()
 {
-	local dev=/dev/mapper/view$1 ref=ref.$2 rc before now
+	local dev=/dev/mapper/view$1 ref=ref.$2 new=ref.$2.new$1 rc before now
 
 	trap - ERR EXIT
 	set +e
@@ -160,8 +160,8 @@ reader()
 			blkpat cmp "$dev" "$ref" > "said.$1" 2>&1
 			rc=$?
 		else
-			blkpat copy "$dev" "$ref.new" > "said.$1" 2>&1 &&
-				mv "$ref.new" "$ref"
+			blkpat copy "$dev" "$new" > "said.$1" 2>&1 &&
+				mv "$new" "$ref"
 			rc=$?
 			[ "$rc" != 0 ] || hammer check "$ref" > "said.$1" ||
 				rc=3
@@ -208,7 +208,7 @@ view_close()
 forget()
 {
 	unset "SNAP[$1]" "DOUBT[$1]"
-	rm -f "ref.$1" "ref.$1.new"
+	rm -f "ref.$1" "ref.$1.new"*
 }
 
 # Compare what there is with what there should be; lost ones are struck off. Only with
