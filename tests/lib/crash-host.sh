@@ -44,11 +44,12 @@ explore_log()
 	sed 's/^\(# \)*/# /' "$WORK/explore.out"
 }
 
-# states_of <directory> <workload's states> <of which for the module>
+# export_states <directory> <workload's states> <of which for the module>: they are of
+# those that have been explored before
 export_states()
 {
 	mkdir "$WORK/$1"
-	explore_log record -n "$2" -c "$3" -e "$WORK/$1"
+	explore_log record -n "$2" -c "$3" -e "$WORK/$1" > /dev/null
 }
 
 # expect_explored <at least so many states>
