@@ -13,15 +13,16 @@ EXPLORE=${BUILD:-$TOP/.build}/crash/explore
 # guest <name> <option of tests/qemu/run>...: a script of tests/crash/guest
 guest()
 {
-	local name=$1
+	local name=$1 rc=0
 
 	shift
 	"$TOP/tests/qemu/run" --kernel "${SNAPPROT_KERNEL:-6.12}" \
 		--results "$WORK" "$@" "$TOP/tests/crash/guest/$name.sh" \
-		> "$WORK/$name.out" 2>&1 || {
+		> "$WORK/$name.out" 2>&1 || rc=$?
+	if [ "$rc" != 0 ]; then
 		grep -aE '^(#|not ok)' "$WORK/$name.out" >&2
-		fail "$name: exit code $?"
-	}
+		fail "$name: exit code $rc"
+	fi
 	sed -n 's/^# \([0-9]\)/# \1/p' "$WORK/$name.out"
 }
 
