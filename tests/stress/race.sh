@@ -11,7 +11,7 @@
 # it fail only while something is broken; none is lost that was in protection mode; what
 # was written is read.
 # suite: full
-# kernels: 6.12
+# kernels: 6.12 rt
 # disks: 5M 96M
 # cpus: 4
 # timeout: 1500
