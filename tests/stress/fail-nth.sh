@@ -25,12 +25,6 @@ if [ ! -e /proc/self/fail-nth ]; then
 	skip_all "this kernel cannot inject failures"
 fi
 
-# The pages of the cache are an allocation each, one like the other: as few as can be.
-store_table()
-{
-	echo "0 $(sectors "$STORE") snapprot-store $STORE 2 cache 256"
-}
-
 # ---- one allocation after the other --------------------------------------------------
 
 # inject <attribute> <value>: both kinds of allocations
