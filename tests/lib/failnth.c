@@ -3,8 +3,8 @@
  * Loaded before a program's libraries: lets the n-th allocation that the kernel makes
  * in a system call fail. FAILNTH_CALL says which call, the first of its kind: the
  * command of a device-mapper ioctl (load, suspend, message, status), or write,
- * read, sync, discard, zero. FAILNTH_N is n. The file FAILNTH_OUT then has "hit" or, if
- * there were fewer, "past".
+ * read, sync, discard, zero. FAILNTH_N is n. The file FAILNTH_OUT then says by how many
+ * n was more than there were, as /proc/thread-self/fail-nth does: 0 if one has failed.
  *
  * Only what the kernel does in the caller's name is counted, not its threads.
  */
@@ -49,8 +49,7 @@ static void disarm(void)
 	must(pread(nth, left, sizeof(left) - 1, 0) > 0, "reading");
 	must(write(nth, "0", 1) == 1, "switching off");
 	out = open(getenv("FAILNTH_OUT"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	must(out >= 0 && write(out, atoi(left) ? "past\n" : "hit\n", 4) == 4,
-	     "FAILNTH_OUT");
+	must(out >= 0 && write(out, left, strlen(left)) > 0, "FAILNTH_OUT");
 	close(out);
 	errno = err;
 }

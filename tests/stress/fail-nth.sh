@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Memory that cannot be had. Each allocation that a system call makes fails, one after
-# the other: the call fails with an errno or does without, nothing is left behind or lost
-# by it, and the same call works afterwards. Then allocations fail at random wherever
-# the module makes any, in its workers too, while it is being used. Needs a kernel that
-# can inject failures; all of it in protection mode.
+# the other (of thousands those at either end, and some between): the call fails with an
+# errno or does without, nothing is left behind or lost by it, and the same call works
+# afterwards. Then allocations fail at random wherever the module makes any, in its
+# workers too, while it is being used. Needs a kernel that can inject failures; all of
+# it in protection mode.
 # suite: full
 # disks: 5M 32M
 # cpus: 2
@@ -19,8 +20,10 @@
 
 DEBUG=/sys/kernel/debug
 SEED=${SEED:-1}
-MOST=2000		# allocations of a call
+EACH=80			# allocations at either end of a call that all fail
+PAST=1000000		# more than any call makes
 
+RANDOM=$SEED
 if [ ! -e /proc/self/fail-nth ]; then
 	skip_all "this kernel cannot inject failures"
 fi
@@ -46,43 +49,56 @@ inject_any()
 	echo 0 > "$DEBUG/fail_page_alloc/min-order"
 }
 
-# nth <n> <call> <program> <argument>...: RC is its exit code, HIT whether there were
-# so many allocations
+# nth <n> <call> <program> <argument>...: RC is its exit code, LEFT 0 if the n-th has
+# failed, else how many n was too many
 nth()
 {
 	local n=$1 call=$2
 
 	shift 2
 	RC=0
-	rm -f hit
+	rm -f left
 	env LD_PRELOAD="$TOOLS/failnth.so" FAILNTH_N="$n" FAILNTH_CALL="$call" \
-		FAILNTH_OUT="$PWD/hit" "$@" > out 2>&1 || RC=$?
-	[ -s hit ] || fail "$*: did not come to $call: $(< out)"
-	HIT=$(< hit)
+		FAILNTH_OUT="$PWD/left" "$@" > out 2>&1 || RC=$?
+	[ -s left ] || fail "$*: did not come to $call: $(< out)"
+	LEFT=$(< left)
 }
 
 # sweep <name> <call> <program> <argument>...: before each the function before_<name>
-# is called, and after each failure after_<name>
+# is called, and after each after_<name>. Where a call makes thousands, as a store does
+# that reads its log block by block, those in the middle are much the same ones again
+# and again: there as many as at an end are taken by lot.
 sweep()
 {
-	local name=$1 n failures=0
+	local name=$1 n=0 all step tried=0 failures=0
 
 	shift
-	for ((n = 1; n < MOST; n++)); do
+	# The first time more, for what is kept afterwards.
+	for _ in 1 2; do
+		"before_$name"
+		nth "$PAST" "$@"
+		[ "$RC" = 0 ] || fail "$*: fails by itself: $(< out)"
+		"after_$name"
+	done
+	all=$((PAST - LEFT))
+	[ "$all" -gt 0 ] || fail "$*: allocates nothing"
+	step=$(((all - 2 * EACH) / EACH * 2))
+	while :; do
+		n=$((n + 1))
+		[ "$step" -lt 4 ] || [ "$n" -le "$EACH" ] ||
+			[ "$n" -gt $((all - EACH)) ] || n=$((n + RANDOM % step))
 		"before_$name"
 		nth "$n" "$@"
-		if [ "$HIT" = past ]; then
-			[ "$RC" = 0 ] || fail "$*: fails by itself: $(< out)"
-			"after_$name"
-			break
-		fi
-		[ "$RC" = 0 ] || failures=$((failures + 1))
 		"after_$name"
-		check_volume "$n"
+		[ "$LEFT" = 0 ] || break
+		tried=$((tried + 1))
+		[ "$RC" = 0 ] || failures=$((failures + 1))
+		check_volume "$tried"
 	done
-	echo "# $name: $((n - 1)) allocations, $failures calls failed" >&2
-	[ "$n" -lt "$MOST" ] || fail "$*: no end of it"
-	[ "$n" -gt 1 ] || fail "$*: allocates nothing"
+	[ "$RC" = 0 ] || fail "$*: fails by itself: $(< out)"
+	[ "$n" -gt $((all * 3 / 4)) ] ||
+		fail "$*: $all allocations, and then no more than $((n - 1))"
+	echo "# $name: $tried allocations, of $((n - 1)), $failures calls failed" >&2
 }
 
 # check_volume <n>: healthy, in its mode, and nothing lost; and now and then right
