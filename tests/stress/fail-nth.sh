@@ -81,8 +81,8 @@ sweep()
 		"after_$name"
 	done
 	all=$((PAST - LEFT))
-	[ "$all" -gt 0 ] || fail "$*: allocates nothing"
-	step=$(((all - 2 * EACH) / EACH * 2))
+	[ "$all" -gt 0 ] || [ "$name" = pause ] || fail "$*: allocates nothing"
+	step=$((2 * (all - 2 * EACH) / EACH))
 	while :; do
 		n=$((n + 1))
 		[ "$step" -lt 4 ] || [ "$n" -le "$EACH" ] ||
@@ -108,7 +108,7 @@ check_volume()
 
 	read -r -a words <<< "$(dmsetup status origin)"
 	expect_eq "after allocation $1: status" "${words[*]:3:6}" \
-		"protect active - 0 2 0"
+		"protect active - 0 $VALID 0"
 	[ $(($1 % 32)) != 0 ] || image_check 1
 }
 
@@ -121,6 +121,7 @@ volume()
 	images_write 1 10 16K
 	images_take 2
 	images_write 2 10 16K
+	VALID=2
 }
 
 # A failure may have been a fault; then that is what it says, and it can be cleared.
@@ -156,10 +157,14 @@ case_constructors()
 		echo "# $DEVICE" >&2
 		sweep load load dmsetup load "$DEVICE" --table "$TABLE"
 	done
+	# The kernel makes a slab cache for the first of a kind, and leaks the name of one
+	# that it cannot make.
+	dmsetup create kept --readonly --table "$(view_table 2)"
 	TABLE=$(view_table 1)
 	dmsetup create probe --notable
 	sweep view load dmsetup load probe --readonly --table "$TABLE"
 	dmsetup remove probe
+	dmsetup remove kept
 	images_check
 }
 
@@ -354,6 +359,7 @@ case_io()
 	sweep io write "$BLKPAT" -s 4096 -l 64 fill "$ORIGIN_DM" 7
 	sweep io sync "$BLKPAT" -s 4096 -l 64 fill "$ORIGIN_DM" 7
 	images_take 3
+	VALID=3
 	dmsetup create look --readonly --table "$(view_table 3)"
 	cp "$SHADOW" "$SHADOW.1"
 	images_write 3 20 16K
