@@ -31,8 +31,10 @@ prepare()
 	make_volume gonep spare6 spare7 grace=80000,nofail,protect,queue_on_fault
 	make_volume base spare8 spare9
 	echo "upper /dev/mapper/base $(node spare10) noauto" >> "$TAB"
+	# systemd gives a device 90 s, which is not much for six volumes on a busy host.
 	{
-		echo "UUID=$(fs_uuid "$(disk origin)") /srv/now ext4 defaults 0 2"
+		echo "UUID=$(fs_uuid "$(disk origin)") /srv/now ext4 \
+defaults,x-systemd.device-timeout=10min 0 2"
 		echo "/dev/mapper/late /srv/late ext4 defaults 0 0"
 		echo "/dev/snapprot/latep /srv/latep ext4 defaults 0 0"
 		echo "/dev/mapper/gone /srv/gone ext4 nofail 0 0"

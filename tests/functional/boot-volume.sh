@@ -26,7 +26,7 @@ prepare()
 	echo "wrong2 /dev/nothing - protect,nonsense" >> "$TAB"
 	# ext4 has a thread of its own that reads bitmaps, some time after the mount.
 	echo "UUID=$(fs_uuid "$(disk origin)") /srv/data ext4 \
-noinit_itable,no_prefetch_block_bitmaps 0 0" > /etc/fstab
+noinit_itable,no_prefetch_block_bitmaps,x-systemd.device-timeout=10min 0 0" > /etc/fstab
 	rmmod dm-snapprot
 }
 
