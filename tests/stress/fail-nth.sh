@@ -6,11 +6,12 @@
 # errno or does without, nothing is left behind or lost by it, and the same call works
 # afterwards. Then allocations fail at random wherever the module makes any, in its
 # workers too, while it is being used. Needs a kernel that can inject failures; all of
-# it in protection mode.
+# it in protection mode. Where vmalloc has no memory, it says so with its stack.
 # suite: full
 # disks: 5M 32M
 # cpus: 2
 # timeout: 900
+# expect-log: Call Trace:
 # covers: promises: protection mode loses nothing; nothing hangs
 
 # shellcheck source=tests/lib/common.sh
