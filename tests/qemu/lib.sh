@@ -321,13 +321,11 @@ other_races()
 			frame = 0
 		else if (++frame <= 3 && /\[dm_snapprot\]/)
 			ours = 1
-		if (/Reported by Kernel Concurrency Sanitizer/) {
-			if (!ours)
-				report = ""
+		whole = /Reported by Kernel Concurrency Sanitizer/
+		if (whole && !ours)
+			report = ""
+		if (whole || lines > 120)
 			pass()
-		} else if (lines > 120) {
-			pass()
-		}
 		next
 	}
 	{ print }

@@ -5,29 +5,8 @@
 # module: no
 # wanted: ok
 
+# shellcheck source=tests/lib/kcsan.sh
+. "$(dirname "$0")/../../lib/kcsan.sh"
+
 printf '1..1\nok 1 fine\n'
-while IFS= read -r line; do
-	echo "<3>$line" > /dev/kmsg
-done << 'END'
-==================================================================
-BUG: KCSAN: data-race in other_writes / other_reads
-
-write to 0xffff88800039c630 of 8 bytes by task 114 on cpu 1:
- other_writes+0x1a1/0x230
- other_caller+0x11/0x70
- touch_atime+0x17e/0x1c0
- blkdev_read_iter+0x1fd/0x220
- x64_sys_call+0x95f/0x9f0
-
-read to 0xffff88800039c630 of 8 bytes by task 113 on cpu 0:
- other_reads+0x146/0x220
- other_caller+0x3f/0x1c0
- vfs_read+0x434/0x590
- far_away+0x1/0x2 [dm_snapprot]
-
-value changed: 0x000000006b09724c -> 0x000000006b09724d
-
-Reported by Kernel Concurrency Sanitizer on:
-CPU: 1 UID: 0 PID: 114 Comm: nobody Tainted: G           O
-==================================================================
-END
+say_race other_writes touch_atime+0x17e/0x1c0
