@@ -77,19 +77,13 @@ case_signed()
 
 case_build_deb()
 {
-	"$TOP/scripts/build-deb" > "$WORK/debs" || fail "the packages do not build"
-	expect_eq packages "$(wc -l < "$WORK/debs")" 2
+	build_packages "$WORK" || fail "the packages do not build"
+	expect_eq packages "$(find "$WORK/0" "$WORK/1" -name '*.deb' | wc -l)" 4
 	# Whoever publishes them sets DEBEMAIL; until then nobody can be written to.
-	xargs lintian --allow-root --fail-on none --tag-display-limit 0 \
+	lintian --allow-root --fail-on none --tag-display-limit 0 \
 		--suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog \
-		< "$WORK/debs" > "$WORK/lintian"
+		"$WORK"/0/*.deb > "$WORK/lintian"
 	expect_eq lintian "$(cat "$WORK/lintian")" ""
-	mkdir "$WORK/debs.0"
-	xargs cp -t "$WORK/debs.0" < "$WORK/debs"
-	# One that is newer, for the upgrade.
-	"$TOP/scripts/build-deb" --version "$VERSION+1" > "$WORK/debs"
-	mkdir "$WORK/debs.1"
-	xargs cp -t "$WORK/debs.1" < "$WORK/debs"
 }
 
 # expect_modules <version>: DKMS has it for all kernels, signed with the key that it
@@ -142,7 +136,7 @@ case_packages_installed()
 	chroot_new
 	chroot_files > "$WORK/files.before"
 	[ "$(chroot_kernels | wc -l)" -ge 2 ] || fail "headers of one kernel only"
-	install_debs "$WORK/debs.0"
+	install_debs "$WORK/0"
 	expect_modules "$VERSION"
 }
 
@@ -160,7 +154,7 @@ case_packaged_tool_works()
 case_upgrade_keeps()
 {
 	echo "data /dev/vdb -" > "$ROOT/etc/snapprottab"
-	install_debs "$WORK/debs.1"
+	install_debs "$WORK/1"
 	expect_modules "$VERSION+1"
 	expect_eq tab "$(cat "$ROOT/etc/snapprottab")" "data /dev/vdb -"
 	expect_eq "old source" "$(find "$ROOT/usr/src" -maxdepth 1 \

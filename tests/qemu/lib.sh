@@ -219,6 +219,22 @@ ensure_module()
 	printf '%s\n' "$sum" > "$dir.sum"
 }
 
+# build_packages <directory>: Debian's packages, into 0, and of a newer version into 1
+build_packages()
+{
+	local version n=0
+
+	version=$("$TOP/scripts/version")
+	for version in "$version" "$version+1"; do
+		BUILD=$1/build "$TOP/scripts/build-deb" --version "$version" \
+			> "$1/names" || return
+		rm -rf "${1:?}/$n"
+		mkdir "$1/$n"
+		xargs cp -t "$1/$n" < "$1/names"
+		n=$((n + 1))
+	done
+}
+
 # header <test> <key>: the value of "# key: value" before the first code line
 header()
 {
