@@ -95,6 +95,12 @@ case_busy()
 		'dm-'
 }
 
+# Nothing of a module that is built in is to be seen there.
+case_as_if_built_in()
+{
+	mount -t tmpfs none /sys/module
+}
+
 case_all_there()
 {
 	local name
@@ -107,7 +113,8 @@ case_all_there()
 }
 
 if [ "$BOOT" = 1 ]; then
-	run_cases case_up case_held case_fails case_waits case_busy
+	run_cases case_up case_held case_fails case_waits case_busy \
+		case_as_if_built_in
 else
 	run_cases case_all_there
 fi

@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 
 	if (argc && !strcmp(argv[0], HELD_NAME))
 		stay();
-	if (access("/sys/module/dm_snapprot", F_OK))
+	if (access("/sys/class/misc/device-mapper", F_OK))
 		return 0;
 	self = argv[0];
 	err = mapper_scan(&scan);
