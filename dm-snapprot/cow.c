@@ -40,6 +40,8 @@
 
 /* Between the end of writing and giving back the memory that it took. */
 #define TRIM_DELAY	HZ
+/* Until there may be memory again. */
+#define RETRY_DELAY	(HZ / 20 + 1)
 
 /* A flush is dear from here on, and this is the most that is waited to share it. */
 #define GATHER_DEAR_NS	(500 * NSEC_PER_USEC)
@@ -52,6 +54,7 @@ enum verdict {
 	ISSUED,		/* gone, one way or the other */
 	QUEUED,		/* waits for a batch */
 	LATER,		/* something of ours will look at it again */
+	ASKED,		/* the index is being read for it */
 	HELD,		/* until something happens that may never happen */
 };
 
@@ -115,7 +118,8 @@ static bool batch_alone(struct snapprot_volume *vol, struct bio *bio)
 	struct snapprot_batch *b = vol->filling;
 	u64 block = first_block(bio);
 
-	if (!vol->bits->complete || snapprot_bits_test(vol->bits, block, block) ||
+	if (!READ_ONCE(vol->bits->complete) ||
+	    snapprot_bits_test(vol->bits, block, block) ||
 	    !snapprot_batch_has_room(b))
 		return false;
 	b->entry[0].block = block;
@@ -178,6 +182,11 @@ int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio)
 		/* Of discards: others have been split already. */
 		if (bio_sectors(bio) > room)
 			dm_accept_partial_bio(bio, room);
+		if (bio_op(bio) == REQ_OP_DISCARD)
+			snapprot_witness_forget(vol, first_block(bio),
+						last_block(bio));
+		else
+			snapprot_witness_note(vol, first_block(bio));
 		if (may_pass(vol, bio))
 			goto remap;
 	} else if (READ_ONCE(vol->gate) != SNAPPROT_GATE_FAIL) {
@@ -278,22 +287,36 @@ static bool in_batch(const struct snapprot_batch *b,
 
 /*
  * Preserved already, although the bit says nothing? Only asked while the bits
- * are not complete: after the store was opened, or when memory was short.
+ * are not complete: after the store was opened, or when memory was short. What the
+ * newest valid snapshot has is all that counts. -EAGAIN: the index is being read.
  */
 static int known_preserved(struct snapprot_volume *vol,
 			   struct snapprot_store *s, u64 block)
 {
 	struct snapprot_entry found;
+	u32 newest;
 	int ret;
 
-	if (vol->bits->complete)
+	if (READ_ONCE(vol->bits->complete))
 		return 0;
 	mutex_lock(&s->lock);
-	ret = snapprot_lookup(&s->core, block, s->core.epoch, &found);
+	newest = snapprot_snaps_newest(&s->core);
+	ret = snapprot_lookup(&s->core, block, newest ? newest : s->core.epoch,
+			      &found);
 	if (ret > 0)
 		snapprot_bits_set(vol->bits, block);
 	mutex_unlock(&s->lock);
 	return ret;
+}
+
+/* So that all that a write needs of the index is read at once. */
+static void ask_rest(struct snapprot_volume *vol, struct snapprot_store *s,
+		     u64 block, u64 last)
+{
+	for (; block <= last; block++)
+		if (!snapprot_bits_test(vol->bits, block, block) &&
+		    !inflight_find(vol, block))
+			known_preserved(vol, s, block);
 }
 
 /*
@@ -324,6 +347,10 @@ static enum verdict collect(struct snapprot_volume *vol,
 		ret = known_preserved(vol, s, block);
 		if (ret > 0)
 			continue;
+		if (ret == -EAGAIN) {
+			ask_rest(vol, s, block + 1, last);
+			return ASKED;
+		}
 		if (ret < 0) {
 			snapprot_store_broken(s, ret, SNAPPROT_FAULT_STORE_IO);
 			return LATER;
@@ -337,7 +364,11 @@ static enum verdict collect(struct snapprot_volume *vol,
 	}
 	if (!waits_for) {
 		/* All of it is preserved, the index says. */
-		return issue_if_may(vol, bio) ? ISSUED : LATER;
+		if (issue_if_may(vol, bio))
+			return ISSUED;
+		/* Unless it is frozen: a bit could not be set, for want of memory. */
+		mod_delayed_work(vol->cow_wq, &vol->trim_work, RETRY_DELAY);
+		return LATER;
 	}
 	bio_list_add(&waits_for->bios, bio);
 	return QUEUED;
@@ -386,10 +417,18 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 	}
 	if (!err)
 		err = snapprot_batch_commit(vol, s, b);
+	if (!err) {
+		snapprot_store_stepped(s);
+		err = snapprot_store_refill(s);
+		if (err == -ENOSPC)
+			err = 0;
+	}
 	WRITE_ONCE(vol->nr_batches, vol->nr_batches + 1);
 	if (err)
 		snapprot_store_broken(s, err, SNAPPROT_FAULT_COW_WRITE);
-	full = snapprot_log_full(&s->core);
+	mutex_lock(&s->lock);
+	full = snapprot_log_full(&s->core) || snapprot_merge_due(&s->core);
+	mutex_unlock(&s->lock);
 	mutex_unlock(&s->log);
 	vol->writing = NULL;
 	batch_release(vol, b);
@@ -400,26 +439,25 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 /* ---- the worker --------------------------------------------------------- */
 
 /*
- * How many blocks the next batch may have. Where a checkpoint would give
- * more, it is made here and now: somebody waits for it. Not while a batch is
- * being written, for a checkpoint wants the log.
+ * How many blocks the next batch may have. 0: there is no room, and none to be had.
+ * -EAGAIN: some may be soon, and the worker will be kicked then. Not so while a batch
+ * is being written, for it has the log.
  */
-static unsigned int batch_limit(struct snapprot_volume *vol,
-				struct snapprot_store *s)
+static int batch_limit(struct snapprot_volume *vol, struct snapprot_store *s)
 {
-	unsigned int room;
+	int room;
 
 	if (!vol->writing)
-		return max(snapprot_ckpt_make_room(s), 0);
+		return snapprot_ckpt_room(s);
 	mutex_lock(&s->lock);
 	room = snapprot_log_room(&s->core, SNAPPROT_BATCH_BLOCKS);
 	mutex_unlock(&s->lock);
-	return room;
+	return room ? room : -EAGAIN;
 }
 
 static enum verdict look_at_write(struct snapprot_volume *vol,
 				  struct snapprot_store *s, struct bio *bio,
-				  unsigned int *limit)
+				  int *limit)
 {
 	if (issue_if_may(vol, bio))
 		return ISSUED;
@@ -441,21 +479,22 @@ static enum verdict look_at_write(struct snapprot_volume *vol,
 		return LATER;
 	if (!snapprot_store_usable(s))
 		return HELD;
-	if (*limit == UINT_MAX) {
+	if (*limit == INT_MAX) {
 		*limit = batch_limit(vol, s);
-		if (!*limit && !vol->writing && !READ_ONCE(s->failed))
+		if (!*limit && !READ_ONCE(s->failed))
 			snapprot_fault_space_out(vol);
-		else if (*limit)
+		else if (*limit > 0)
 			snapprot_fault_space_back(vol);
 	}
-	if (!*limit)
-		return vol->writing ? LATER : HELD;
-	return collect(vol, s, bio, min(*limit, SNAPPROT_BATCH_BLOCKS));
+	if (*limit <= 0)
+		return *limit ? LATER : HELD;
+	return collect(vol, s, bio, min_t(unsigned int, *limit,
+					  SNAPPROT_BATCH_BLOCKS));
 }
 
 static enum verdict look_at(struct snapprot_volume *vol,
 			    struct snapprot_store *s, struct bio *bio,
-			    unsigned int *limit)
+			    int *limit)
 {
 	if (to_snapprot_bio(bio)->is_write)
 		return look_at_write(vol, s, bio, limit);
@@ -471,11 +510,12 @@ static enum verdict look_at(struct snapprot_volume *vol,
 
 /*
  * Look at everything that waits. Return: something of it has moved, so that
- * another look is worth it.
+ * another look is worth it. @asked: the index is being read for some.
  */
-static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s)
+static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s,
+			bool *asked)
 {
-	unsigned int limit = UINT_MAX;
+	int limit = INT_MAX;
 	struct bio_list todo, kept;
 	bool moved = false, suspending, noflush;
 	struct bio *bio;
@@ -501,6 +541,10 @@ static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s)
 					 BLK_STS_DM_REQUEUE : BLK_STS_IOERR);
 				break;
 			}
+			bio_list_add(&kept, bio);
+			break;
+		case ASKED:
+			*asked = true;
 			fallthrough;
 		case LATER:
 			bio_list_add(&kept, bio);
@@ -526,12 +570,10 @@ static bool read_and_write(struct snapprot_volume *vol,
 	}
 	if (err == -EAGAIN)
 		return false;	/* it is not what a snapshot would want */
-	if (err == -ENOSPC && ++b->refused < 3)
+	if (err == -ENOSPC)
 		return false;	/* a record has taken the room: look again */
-	b->refused = 0;
 	if (err && !READ_ONCE(s->failed))
-		snapprot_store_broken(s, err == -ENOSPC ? -ENOTRECOVERABLE :
-				      err, SNAPPROT_FAULT_COW_WRITE);
+		snapprot_store_broken(s, err, SNAPPROT_FAULT_COW_WRITE);
 	return !err;
 }
 
@@ -579,21 +621,39 @@ static void gather(struct snapprot_volume *vol)
 		vol->gather_luck = -GATHER_REST;
 }
 
+/* What the index is being read for is looked at again when it is here. */
+static void wait_for_index(struct snapprot_volume *vol,
+			   struct snapprot_store *s)
+{
+	int err;
+
+	if (vol->filling->count || vol->writing) {
+		/* There is something else to do meanwhile. */
+		snapprot_cache_submit(s);
+		return;
+	}
+	err = snapprot_cache_wait(s);
+	if (err && !READ_ONCE(s->failed))
+		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
+}
+
 /* Collect a batch and begin to read it. True if anything has moved. */
 static bool cow_collect(struct snapprot_volume *vol, struct snapprot_store *s)
 {
 	struct snapprot_batch *b = vol->filling;
+	bool moved, asked = false;
 	struct blk_plug plug;
-	bool moved;
 
 	if (!vol->writing)
 		gather(vol);
 	blk_start_plug(&plug);
-	moved = look_at_all(vol, s);
+	moved = look_at_all(vol, s, &asked);
 	blk_finish_plug(&plug);
 	if (b->count)
 		snapprot_batch_read(vol, b);
-	return moved;
+	if (asked)
+		wait_for_index(vol, s);
+	return moved || asked;
 }
 
 /* One round: collect and read a batch while the one before it is written. */
@@ -604,6 +664,8 @@ static bool cow_round(struct snapprot_volume *vol)
 	bool moved = true;
 
 	free_old_bits(vol);
+	if (s)
+		vol->data_seed = s->core.data_seed;
 	if (vol->writing && vol->writing->steps == 1 && gathers(vol)) {
 		batch_finish(vol, s, NULL);
 		return true;

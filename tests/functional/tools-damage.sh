@@ -73,7 +73,8 @@ damage()
 
 	last=$(last_log)
 	# Each kind as often as the others, though most blocks are old data.
-	kind=$(pick superblock bitmap directory snapshots node leaf log data)
+	kind=$(pick superblock bitmap space directory snapshots counts node \
+		leaf chunk log data)
 	block=$(awk -v kind="$kind" -v n="$RANDOM" '
 		$3 == kind { block[count++] = $2 }
 		END { print block[n % count] }' map)
@@ -120,7 +121,7 @@ prepare()
 	mapfile -t META < <(awk '$3 != "data" { print $2 }' map)
 	expect_eq "kinds of blocks" "$(awk '{ print $3 }' map | sort -u |
 		tr '\n' ' ')" \
-		"bitmap data directory leaf log node snapshots superblock "
+		"bitmap chunk counts data directory leaf log node snapshots space superblock "
 }
 
 # life: a script of a volume, at random
@@ -215,7 +216,7 @@ case_random_damage()
 # data may be wrong then, but nothing may crash.
 case_random_fields()
 {
-	local round i block hex
+	local round i block hex offset
 
 	prepare $((SEED + 1000))
 	for ((round = SEED; round < SEED + ROUNDS; round++)); do
@@ -223,15 +224,19 @@ case_random_fields()
 		RANDOM=$round
 		cp sound s
 		for ((i = RANDOM % 4; i >= 0; i--)); do
-			block=$(pick 0 64 "${META[@]}")
+			# shellcheck disable=SC2086 # numbers
+			block=$(pick $SUPERS "${META[@]}")
 			hex=$(pick 00 01 ff ffff 0000 ffffffffffffffff \
 				"$(le64 "$(pick "${META[@]}")")" \
 				0000010000000000 ffffffffffff0000)
 			# Where most fields and the first entries are.
-			poke "$block" $((4 * (2 + RANDOM % 52))) "$hex"
-			# Both superblocks alike, or the other one is taken.
-			[ "$block" != 0 ] || clobber 64
-			[ "$block" != 64 ] || clobber 0
+			offset=$((4 * (2 + RANDOM % 72)))
+			# All superblocks alike, or another one is taken.
+			if [[ " $SUPERS " = *" $block "* ]]; then
+				poke_supers "$offset" "$hex"
+			else
+				poke "$block" "$offset" "$hex"
+			fi
 		done
 		look
 		rm -f n
@@ -261,7 +266,7 @@ case_random_bytes()
 	new_dir
 	volume
 	head -c 16M /dev/urandom > random
-	for block in 0 64; do
+	for block in $SUPERS; do
 		cp random r
 		dd if=s of=r bs=4096 skip="$block" seek="$block" count=1 \
 			conv=notrunc status=none

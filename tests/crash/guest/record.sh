@@ -393,6 +393,70 @@ case_many()
 	logged_end
 }
 
+# tune <table> <fanout> <freeze> <zone>: of stores that are opened from now on
+tune()
+{
+	(IFS=,; echo "$*" > /sys/module/dm_snapprot/parameters/debug_tune)
+}
+
+# Sizes so small that merges and checkpoints go on all the time, beside writers, and are
+# gone on with where they were when the store comes again.
+case_merging()
+{
+	local id
+
+	tune 96 3 32 24
+	logged_up merging 10240 65536 protect
+	for id in 1 2 3 4 5 6 7 8; do
+		take "$id"
+		change "$id" 40 16K
+		[ "$id" -lt 4 ] || drop $((id - 2))
+	done
+	live_down
+	asked arrive -- live_up
+	change 21 60 16K
+	dmsetup suspend --noflush --nolockfs store
+	live_down
+	asked arrive -- live_up
+	for id in 9 10 11 12; do
+		take "$id"
+		change "2$id" 60 4K
+		drop $((id - 2))
+	done
+	logged_end
+	tune 0 0 0 0
+}
+
+# past <time in ms>
+past()
+{
+	[ "$(now_ms)" -ge "$1" ]
+}
+
+# Longer than it takes until the last steps are sealed, and the label has followed.
+quiet()
+{
+	wait_for 10 past $(($(now_ms) + 2500))
+}
+
+case_idle()
+{
+	local id
+
+	logged_up idle "$O" "$S"
+	for id in 1 2 3 4; do
+		take "$id"
+		quiet
+		name_it "$id" "n$id"
+		change "$id" 4 16K
+		quiet
+		change "1$id" 2 4K
+	done
+	drop 2
+	quiet
+	logged_end
+}
+
 run_cases case_random case_sequential case_rewrite case_cycles case_discard \
 	case_full case_load case_arrival case_modes case_loss case_faults \
-	case_many
+	case_many case_merging case_idle
