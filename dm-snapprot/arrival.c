@@ -5,8 +5,7 @@
  * The store's generation moves on, then the label's. A crash in between leaves
  * the store one ahead, which the next arrival accepts. If the label says that
  * the snapshots are lost, the store learns that in the same write, and only
- * then the label forgets it, and learns with the same write of its own the number
- * of the store's superblock that has it.
+ * then the label forgets it.
  */
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -30,8 +29,8 @@ static struct seen look_at_label(struct snapprot_volume *vol)
 	return (struct seen) {
 		.generation = snapprot_label_generation(vol),
 		.lost = (flags & SNAPPROT_LABEL_LOST) || vol->lost_here,
-		.fault = (flags & SNAPPROT_LABEL_LOST) ?
-			le32_to_cpu(vol->label->disk->lost_fault) : vol->fault,
+		.fault = vol->lost_here ? vol->fault :
+			le32_to_cpu(vol->label->lost_fault),
 		.protect = vol->protect,
 	};
 }
@@ -41,6 +40,7 @@ static int pair_check(struct snapprot_volume *vol, struct snapprot_store *s)
 {
 	struct snapprot_core *core = &s->core;
 	struct mapped_device *md = dm_table_get_md(vol->origin->ti->table);
+	u64 label;
 
 	if (s->dev.bdev->bd_dev == disk_devt(dm_disk(md)) ||
 	    s->dev.bdev == vol->origin_bdev) {
@@ -53,7 +53,15 @@ static int pair_check(struct snapprot_volume *vol, struct snapprot_store *s)
 		      (unsigned long long)vol->sectors);
 		return -EINVAL;
 	}
-	return snapprot_label_believes(vol, s);
+	if (!snapprot_label_present(vol))
+		return 0;
+	label = snapprot_label_generation(vol);
+	if (core->generation == label || core->generation == label + 1)
+		return 0;
+	DMERR("%s: %s copy of the store: generation %llu, label %llu",
+	      vol->name, core->generation < label ? "an old" : "a foreign",
+	      core->generation, label);
+	return -ESTALE;
 }
 
 /* Move the store on. Not under mutex. */
@@ -68,6 +76,7 @@ static int pair_store(struct snapprot_store *s, const struct seen *seen,
 	if (lose) {
 		epoch = s->core.epoch;
 		fault = seen->fault;
+		flags |= SNAPPROT_SUPER_SWEEP;
 	}
 	return snapprot_store_rewrite(s, s->core.generation + 1, flags, epoch,
 				      fault);
@@ -90,46 +99,32 @@ static int pair_ahead(struct snapprot_volume *vol, struct snapprot_store *s)
 	return err ? err : snapprot_label_write(vol, 0, 0, core->generation, 0);
 }
 
-/* The label learns what has happened to the store. Under mutex. */
-static int pair_label(struct snapprot_volume *vol, struct snapprot_store *s,
-		      bool suspect)
-{
-	u32 set = vol->protect ? SNAPPROT_LABEL_PROTECTED : 0;
-	u32 clear = SNAPPROT_LABEL_LOST;
-
-	/* The witness is needed until somebody has decided. */
-	if (!suspect)
-		clear |= SNAPPROT_LABEL_WITNESS;
-	if (vol->nr_valid)
-		set |= SNAPPROT_LABEL_SNAPSHOTS;
-	else
-		clear |= SNAPPROT_LABEL_SNAPSHOTS;
-	return snapprot_label_write(vol, set, clear, s->core.generation, 0);
-}
-
 /* The store was moved on; now the label, and the volume. Under mutex. */
 static int pair_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 		       enum snapprot_input input)
 {
-	bool changed = vol->fault == SNAPPROT_FAULT_ORIGIN_CHANGED &&
-		       input != SNAPPROT_IN_CLEAR;
 	struct snapprot_situation now;
 	struct snapprot_outcome out;
+	struct snapprot_bits *bits = snapprot_bits_new(false);
+	u32 set = vol->protect ? SNAPPROT_LABEL_PROTECTED : 0;
+	u32 clear = SNAPPROT_LABEL_LOST;
 	int err;
 
+	if (!bits)
+		return -ENOMEM;
 	down_write(&vol->store_sem);
 	vol->store = s;
 	vol->attached = true;
 	vol->snap_in_doubt = false;
-	/* In place: somebody in map() may be looking at them. */
-	snapprot_bits_clear(vol->bits);
+	swap(vol->bits, bits);
 	snapprot_volume_count(vol);
 	up_write(&vol->store_sem);
-	mutex_lock(&s->lock);
-	vol->last_id = max(vol->last_id, snapprot_snap_new_id(&s->core) - 1);
-	mutex_unlock(&s->lock);
-	snapprot_known_note(vol, s);
-	err = pair_label(vol, s, changed && vol->state == SNAPPROT_BLOCKED);
+	snapprot_bits_retire(vol, bits);
+	if (vol->nr_valid)
+		set |= SNAPPROT_LABEL_SNAPSHOTS;
+	else
+		clear |= SNAPPROT_LABEL_SNAPSHOTS;
+	err = snapprot_label_write(vol, set, clear, s->core.generation, 0);
 	if (err) {
 		down_write(&vol->store_sem);
 		vol->attached = false;
@@ -145,8 +140,7 @@ static int pair_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 		.standing = vol->fault,
 	};
 	out = snapprot_state_next(&now, input);
-	/* That the origin was changed is no better with a store. */
-	if ((out.todo & SNAPPROT_DO_CLEAR) && !changed) {
+	if (out.todo & SNAPPROT_DO_CLEAR) {
 		snapprot_fault_set(vol, SNAPPROT_FAULT_NONE, 0);
 		snapprot_fault_space_back(vol);
 	}
@@ -262,18 +256,6 @@ static void leave_origin(struct snapprot_volume *vol, bool moves)
 	snapprot_cow_drain(vol);
 }
 
-/* Until the store is asked, the label is. */
-static void count_by_label(struct snapprot_volume *vol)
-{
-	const struct snapprot_disk_label *l;
-
-	spin_lock_irq(&vol->lock);
-	l = vol->label ? vol->label->disk : NULL;
-	vol->nr_valid = l ? le32_to_cpu(l->nr_valid) : 0;
-	vol->nr_lost = l ? le32_to_cpu(l->nr_lost) : 0;
-	spin_unlock_irq(&vol->lock);
-}
-
 static void start_without_store(struct snapprot_volume *vol)
 {
 	struct snapprot_situation now = {
@@ -292,12 +274,6 @@ static void start_without_store(struct snapprot_volume *vol)
 		snapprot_grace_start(vol);
 		snapprot_event(vol, "WAITING");
 	}
-}
-
-/* Not the right store: nobody is told but whoever has brought it. */
-static bool is_refused(int err)
-{
-	return err == -ESTALE || err == -EINVAL;
 }
 
 /* The store came, and cannot be used: see that the volume knows. */
@@ -323,12 +299,12 @@ static void claim_store(struct snapprot_volume *vol)
 		if (!err)
 			return;
 		DMERR("%s: store not accepted: %d", vol->name, err);
-		if (is_refused(err))
+		if (err == -ESTALE || err == -EINVAL)
 			return;
 		WRITE_ONCE(t->store->failed, true);
 		t->load_error = err;
 	}
-	if (t->load_error && !is_refused(t->load_error))
+	if (t->load_error)
 		load_fault(vol, t->load_error);
 }
 
@@ -359,15 +335,28 @@ int snapprot_volume_store_mode(struct snapprot_volume *vol, bool protect)
 	return err ? -EIO : 0;
 }
 
-/* Devices that nobody else has, and a length that the store knows. */
-static int claim_devices(struct snapprot_volume *vol, struct snapprot_origin *o)
+/**
+ * snapprot_volume_claim() - the live volume's target is about to be resumed
+ * @o: the live volume's target
+ *
+ * Context: dm_target.preresume. Return: 0; -EBUSY another device is this
+ * volume, or has its origin; the error of reading the label.
+ */
+int snapprot_volume_claim(struct snapprot_origin *o)
 {
 	struct mapped_device *md = dm_table_get_md(o->ti->table);
+	struct snapprot_volume *vol = o->vol;
+	unsigned int noio = memalloc_noio_save();
+	bool first, stricter;
 	int err = 0;
 
-	if (!snapprot_volume_length_ok(vol, o->ti->len)) {
-		DMERR("%s: length is not that of the store", vol->name);
-		return -EINVAL;
+	mutex_lock(&vol->admin);
+	if (vol->origin == o) {
+		spin_lock_irq(&vol->lock);
+		vol->suspending = false;
+		spin_unlock_irq(&vol->lock);
+		snapprot_volume_kick(vol);
+		goto out;
 	}
 	if (vol->origin && dm_table_get_md(vol->origin->ti->table) != md)
 		err = -EBUSY;
@@ -375,92 +364,20 @@ static int claim_devices(struct snapprot_volume *vol, struct snapprot_origin *o)
 		err = snapprot_device_claim(md, o->dev->bdev->bd_dev, o);
 	if (!err && o->label_dev)
 		err = snapprot_device_claim(md, o->label_dev->bdev->bd_dev, o);
-	if (err)
-		DMERR("%s: origin or volume is in use", vol->name);
-	return err;
-}
-
-/*
- * What the label has to say before anything passes: protection is on, and the
- * witness is void. It stays while it says that the origin was changed, so that a
- * reboot is no way out of that; no write passes then. *changed is set in that case.
- */
-static int claim_flags(struct snapprot_volume *vol, struct snapprot_origin *o,
-		       struct snapprot_label *label, bool *changed)
-{
-	const u32 possible = SNAPPROT_LABEL_SNAPSHOTS | SNAPPROT_LABEL_LOST;
-	u32 flags = le32_to_cpu(label->disk->flags), set = 0, clear = 0;
-	int ret;
-
-	if ((vol->protect || o->args.protect) &&
-	    !(flags & SNAPPROT_LABEL_PROTECTED))
-		set = SNAPPROT_LABEL_PROTECTED;
-	if (flags & SNAPPROT_LABEL_WITNESS) {
-		clear = SNAPPROT_LABEL_WITNESS;
-		if (!vol->started &&
-		    (flags & possible) == SNAPPROT_LABEL_SNAPSHOTS) {
-			ret = snapprot_witness_differs(vol, o, label->disk);
-			if (ret < 0)
-				return ret;
-			*changed = ret;
-		}
-		if (*changed || vol->fault == SNAPPROT_FAULT_ORIGIN_CHANGED)
-			clear = 0;
-	}
-	/* Nothing may be built upon what may be in the device's cache only. */
-	if (!(set | clear) && label->whole)
-		return 0;
-	return snapprot_label_amend(label, set, clear);
-}
-
-/* The label that the table goes by becomes the volume's; or all stays as it is. */
-static int claim_label(struct snapprot_volume *vol, struct snapprot_origin *o,
-		       bool *changed)
-{
-	struct snapprot_label *label;
-	int err;
-
-	mutex_lock(&vol->mutex);
-	err = snapprot_label_open(vol, o, &label);
-	if (!err && label)
-		err = claim_flags(vol, o, label, changed);
-	if (!err) {
-		spin_lock_irq(&vol->lock);
-		swap(vol->label, label);
-		spin_unlock_irq(&vol->lock);
-	}
-	mutex_unlock(&vol->mutex);
-	snapprot_label_close(label);
-	return err;
-}
-
-/* The same table again, after a suspend. */
-static void claim_again(struct snapprot_volume *vol)
-{
-	spin_lock_irq(&vol->lock);
-	vol->suspending = false;
-	spin_unlock_irq(&vol->lock);
-	snapprot_volume_kick(vol);
-	snapprot_label_follow(vol);
-}
-
-/* Everything that may fail comes before anything changes. Under admin. */
-static int claim_locked(struct snapprot_origin *o)
-{
-	struct snapprot_volume *vol = o->vol;
-	bool first = !vol->started, stricter, changed = false;
-	int err;
-
-	err = claim_devices(vol, o);
-	if (!err)
-		err = claim_label(vol, o, &changed);
 	if (err) {
-		snapprot_device_release(o);
-		return err;
+		DMERR("%s: origin or volume is in use", vol->name);
+		goto out;
 	}
 	if (vol->origin)
 		leave_origin(vol, true);
 	mutex_lock(&vol->mutex);
+	err = snapprot_label_load(vol, o);
+	if (err) {
+		mutex_unlock(&vol->mutex);
+		snapprot_device_release(o);
+		goto out;
+	}
+	first = !vol->started;
 	stricter = !vol->protect;
 	adopt_args(vol, o);
 	stricter &= vol->protect && !first;
@@ -470,14 +387,19 @@ static int claim_locked(struct snapprot_origin *o)
 	if (READ_ONCE(vol->space_out))
 		snapprot_grow_start(vol);
 	vol->origin = o;
-	vol->started = true;
-	if (first) {
-		count_by_label(vol);
-		start_without_store(vol);
+	if (vol->protect && !(snapprot_label_flags(vol) &
+			      SNAPPROT_LABEL_PROTECTED))
+		err = snapprot_label_write(vol, SNAPPROT_LABEL_PROTECTED, 0,
+					   snapprot_label_generation(vol), 0);
+	if (err) {
+		vol->origin = NULL;
+		mutex_unlock(&vol->mutex);
+		snapprot_device_release(o);
+		goto out;
 	}
-	if (changed)
-		snapprot_fault_apply(vol, SNAPPROT_FAULT_ORIGIN_CHANGED,
-				     -EUCLEAN);
+	vol->started = true;
+	if (first)
+		start_without_store(vol);
 	if (stricter)
 		snapprot_event(vol, "MODE");
 	mutex_unlock(&vol->mutex);
@@ -487,29 +409,7 @@ static int claim_locked(struct snapprot_origin *o)
 		snapprot_volume_store_mode(vol, true);
 	vol->running = true;
 	snapprot_volume_kick(vol);
-	snapprot_label_follow(vol);
-	return 0;
-}
-
-/**
- * snapprot_volume_claim() - the live volume's target is about to be resumed
- * @o: the live volume's target
- *
- * Context: dm_target.preresume. Return: 0; -EBUSY another device is this
- * volume, or has its origin; -EINVAL not the label's or the store's length; the
- * error of reading or writing the label. After an error everything is as before.
- */
-int snapprot_volume_claim(struct snapprot_origin *o)
-{
-	struct snapprot_volume *vol = o->vol;
-	unsigned int noio = memalloc_noio_save();
-	int err = 0;
-
-	mutex_lock(&vol->admin);
-	if (vol->origin == o)
-		claim_again(vol);
-	else
-		err = claim_locked(o);
+out:
 	WRITE_ONCE(vol->origin_moves, false);
 	snapprot_view_kick(vol);
 	mutex_unlock(&vol->admin);
@@ -538,12 +438,10 @@ static void leave_clean(struct snapprot_volume *vol)
 void snapprot_volume_unclaim(struct snapprot_origin *o)
 {
 	struct snapprot_volume *vol = o->vol;
-	struct snapprot_label *label = NULL;
 
 	mutex_lock(&vol->admin);
 	if (vol->origin == o) {
 		leave_clean(vol);
-		snapprot_label_settle(vol, true);
 		mutex_lock(&vol->mutex);
 		snapprot_grace_stop(vol);
 		vol->origin = NULL;
@@ -555,14 +453,8 @@ void snapprot_volume_unclaim(struct snapprot_origin *o)
 		snapprot_fault_space_back(vol);
 		snapprot_volume_set_state(vol, SNAPPROT_NOSTORE);
 		snapprot_volume_set_gate(vol);
-		spin_lock_irq(&vol->lock);
-		swap(vol->label, label);
-		WRITE_ONCE(vol->known.here, false);
-		vol->nr_valid = 0;
-		vol->nr_lost = 0;
-		spin_unlock_irq(&vol->lock);
+		memset(vol->label, 0, sizeof(*vol->label));
 		mutex_unlock(&vol->mutex);
-		snapprot_label_close(label);
 		down_write(&vol->store_sem);
 		vol->attached = false;
 		up_write(&vol->store_sem);
@@ -575,21 +467,14 @@ void snapprot_volume_unclaim(struct snapprot_origin *o)
 
 /* ---- the store comes and goes ------------------------------------------- */
 
-/* Nobody uses it from now on; what was durable in it is remembered. Under admin. */
 static void detach_store(struct snapprot_volume *vol, struct snapprot_store *s)
 {
-	bool ours;
-
 	down_write(&vol->store_sem);
-	ours = vol->store == s;
-	if (ours) {
+	if (vol->store == s) {
 		vol->store = NULL;
 		vol->attached = false;
 	}
 	up_write(&vol->store_sem);
-	/* It was paired, or it would not have been the volume's. */
-	if (ours && s)
-		snapprot_known_remember(vol, s);
 }
 
 /* Written under admin and lock, read under either. */
@@ -645,15 +530,6 @@ static int open_store(struct snapprot_store_target *t)
 		t->load_error = -EUCLEAN;
 		return -EUCLEAN;
 	}
-	/* Before it is looked at for long, and without an origin, too. */
-	mutex_lock(&vol->mutex);
-	err = vol->origin ? pair_check(vol, s) : snapprot_label_believes(vol, s);
-	mutex_unlock(&vol->mutex);
-	if (err) {
-		snapprot_store_close(s);
-		t->load_error = err;
-		return err;
-	}
 	set_store(t, s);
 	return 0;
 }
@@ -677,7 +553,7 @@ static int continue_store(struct snapprot_store_target *t,
 
 	down_write(&vol->store_sem);
 	mutex_lock(&s->lock);
-	blocks = s->core.space.blocks;
+	blocks = s->core.blocks;
 	if (t->config.blocks != blocks)
 		err = snapprot_store_grow(&s->core, t->config.blocks);
 	if (!err) {
@@ -734,7 +610,7 @@ static int arrive_locked(struct snapprot_store_target *t)
 
 	same = s && s->dev.bdev->bd_dev == t->dev->bdev->bd_dev;
 	good = same && !READ_ONCE(s->failed);
-	if (good && t->config.blocks >= s->core.space.blocks) {
+	if (good && t->config.blocks >= s->core.blocks) {
 		err = continue_store(t, old);
 		if (err && old != t)
 			keep_suspended(t, old);
@@ -765,7 +641,7 @@ static int arrive_locked(struct snapprot_store_target *t)
 		if (old && old != t && s)
 			detach_store(vol, s);
 		err = pair(vol, t->store, SNAPPROT_IN_ARRIVE);
-		if (is_refused(err)) {
+		if (err == -ESTALE || err == -EINVAL) {
 			close_store(t);
 			return err;
 		}
@@ -843,7 +719,6 @@ void snapprot_volume_pause(struct snapprot_store_target *t)
 	s = t->store;
 	if (vol->store_target == t && s) {
 		leave_clean(vol);
-		snapprot_label_settle(vol, false);
 		/* What hangs is dealt with by whoever opens the store again. */
 		store_settle(vol, s);
 	}
@@ -919,10 +794,7 @@ static int check_store(struct snapprot_store *s)
 	int ret;
 
 	mutex_lock(&s->lock);
-	/* Nobody else is there. */
-	s->waits = true;
 	ret = snapprot_store_check(&s->core, false, &ops, s);
-	s->waits = false;
 	mutex_unlock(&s->lock);
 	return ret > 0 ? -EBADMSG : ret;
 }

@@ -82,8 +82,7 @@ static void sum_piece(struct snapprot_batch *b, int piece)
 
 	for (; i < end; i++) {
 		b->core[i].block = b->entry[i].block;
-		b->core[i].sum = (u32)xxh64(b->data[i], SNAPPROT_BLOCK_SIZE,
-					    b->seed);
+		b->core[i].sum = snapprot_data_sum(b->data[i]);
 	}
 	if (atomic_dec_and_test(&b->sum_left[step]))
 		complete(&b->summed[step]);
@@ -105,7 +104,6 @@ static void sum_start(struct snapprot_volume *vol, struct snapprot_batch *b)
 {
 	unsigned int i, steps = nr_steps(b);
 
-	b->seed = vol->data_seed;
 	atomic_set(&b->sum_next, 0);
 	for (i = 0; i < steps; i++) {
 		atomic_set(&b->sum_left[i], step_pieces(b, i));
@@ -220,14 +218,13 @@ static int step_make(struct snapprot_store *s, struct snapprot_batch *b,
 	unsigned int i;
 	int err;
 
-	b->place[at] = s->core.log.block;
+	b->place[at] = s->core.log_block;
 	b->out[at++] = header;
 	err = snapprot_log_reserve(&s->core, count, b->place + at);
 	if (err)
 		return err;
 	for (i = first; i < first + count; i++, at++) {
-		b->core[i].where = SNAPPROT_WHERE(SNAPPROT_KIND_DATA,
-						  b->place[at]);
+		b->core[i].place = b->place[at];
 		b->core[i].epoch = s->core.epoch;
 		b->out[at] = b->data[i];
 	}
@@ -284,14 +281,12 @@ static int step_write(struct snapprot_store *s, struct snapprot_batch *b,
 }
 
 /*
- * Take the log, with room in it for all of the batch, which then is there whatever
- * else takes space; else -ENOSPC.
+ * Take the log, with room in it for all of the batch; else -ENOSPC.
  *
  * A step preserves for the epoch in which it is written, which may be another one
  * than when its data was read. That is what the newest snapshot is to show unless
  * writes have passed in between, for then there was no snapshot, and this one is of
- * what they wrote: -EAGAIN. The log is held, so that no further one comes. The same
- * if the store is another one, for its checksums are others.
+ * what they wrote: -EAGAIN. The log is held, so that no further one comes.
  */
 static int batch_begin(struct snapprot_store *s, struct snapprot_batch *b)
 {
@@ -301,8 +296,7 @@ static int batch_begin(struct snapprot_store *s, struct snapprot_batch *b)
 	mutex_lock(&s->lock);
 	if (!snapprot_store_usable(s))
 		err = -EIO;
-	else if (READ_ONCE(s->vol->passes) != b->passes ||
-		 s->core.data_seed != b->seed)
+	else if (READ_ONCE(s->vol->passes) != b->passes)
 		err = -EAGAIN;
 	else if (snapprot_log_room(&s->core, b->count) < b->count)
 		err = -ENOSPC;
@@ -339,7 +333,7 @@ static int write_steps(struct snapprot_store *s, struct snapprot_batch *b,
 		return 0;
 	snapprot_io_wait(b->io);
 	mutex_unlock(&s->log);
-	/* There was room: the core has broken its word. */
+	/* There was room. */
 	return err == -ENOSPC ? -ENOTRECOVERABLE : err;
 }
 

@@ -40,8 +40,6 @@
 
 /* Between the end of writing and giving back the memory that it took. */
 #define TRIM_DELAY	HZ
-/* Until there may be memory again. */
-#define RETRY_DELAY	(HZ / 20 + 1)
 
 /* A flush is dear from here on, and this is the most that is waited to share it. */
 #define GATHER_DEAR_NS	(500 * NSEC_PER_USEC)
@@ -54,7 +52,6 @@ enum verdict {
 	ISSUED,		/* gone, one way or the other */
 	QUEUED,		/* waits for a batch */
 	LATER,		/* something of ours will look at it again */
-	ASKED,		/* the index is being read for it */
 	HELD,		/* until something happens that may never happen */
 };
 
@@ -118,8 +115,7 @@ static bool batch_alone(struct snapprot_volume *vol, struct bio *bio)
 	struct snapprot_batch *b = vol->filling;
 	u64 block = first_block(bio);
 
-	if (!READ_ONCE(vol->bits->complete) ||
-	    snapprot_bits_test(vol->bits, block, block) ||
+	if (!vol->bits->complete || snapprot_bits_test(vol->bits, block, block) ||
 	    !snapprot_batch_has_room(b))
 		return false;
 	b->entry[0].block = block;
@@ -182,11 +178,6 @@ int snapprot_cow_map(struct snapprot_volume *vol, struct bio *bio)
 		/* Of discards: others have been split already. */
 		if (bio_sectors(bio) > room)
 			dm_accept_partial_bio(bio, room);
-		if (bio_op(bio) == REQ_OP_DISCARD)
-			snapprot_witness_forget(vol, first_block(bio),
-						last_block(bio));
-		else
-			snapprot_witness_note(vol, first_block(bio));
 		if (may_pass(vol, bio))
 			goto remap;
 	} else if (READ_ONCE(vol->gate) != SNAPPROT_GATE_FAIL) {
@@ -287,36 +278,22 @@ static bool in_batch(const struct snapprot_batch *b,
 
 /*
  * Preserved already, although the bit says nothing? Only asked while the bits
- * are not complete: after the store was opened, or when memory was short. What the
- * newest valid snapshot has is all that counts. -EAGAIN: the index is being read.
+ * are not complete: after the store was opened, or when memory was short.
  */
 static int known_preserved(struct snapprot_volume *vol,
 			   struct snapprot_store *s, u64 block)
 {
 	struct snapprot_entry found;
-	u32 newest;
 	int ret;
 
-	if (READ_ONCE(vol->bits->complete))
+	if (vol->bits->complete)
 		return 0;
 	mutex_lock(&s->lock);
-	newest = snapprot_snaps_newest(&s->core);
-	ret = snapprot_lookup(&s->core, block, newest ? newest : s->core.epoch,
-			      &found);
+	ret = snapprot_lookup(&s->core, block, s->core.epoch, &found);
 	if (ret > 0)
 		snapprot_bits_set(vol->bits, block);
 	mutex_unlock(&s->lock);
 	return ret;
-}
-
-/* So that all that a write needs of the index is read at once. */
-static void ask_rest(struct snapprot_volume *vol, struct snapprot_store *s,
-		     u64 block, u64 last)
-{
-	for (; block <= last; block++)
-		if (!snapprot_bits_test(vol->bits, block, block) &&
-		    !inflight_find(vol, block))
-			known_preserved(vol, s, block);
 }
 
 /*
@@ -347,10 +324,6 @@ static enum verdict collect(struct snapprot_volume *vol,
 		ret = known_preserved(vol, s, block);
 		if (ret > 0)
 			continue;
-		if (ret == -EAGAIN) {
-			ask_rest(vol, s, block + 1, last);
-			return ASKED;
-		}
 		if (ret < 0) {
 			snapprot_store_broken(s, ret, SNAPPROT_FAULT_STORE_IO);
 			return LATER;
@@ -364,11 +337,7 @@ static enum verdict collect(struct snapprot_volume *vol,
 	}
 	if (!waits_for) {
 		/* All of it is preserved, the index says. */
-		if (issue_if_may(vol, bio))
-			return ISSUED;
-		/* Unless it is frozen: a bit could not be set, for want of memory. */
-		mod_delayed_work(vol->cow_wq, &vol->trim_work, RETRY_DELAY);
-		return LATER;
+		return issue_if_may(vol, bio) ? ISSUED : LATER;
 	}
 	bio_list_add(&waits_for->bios, bio);
 	return QUEUED;
@@ -417,18 +386,10 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 	}
 	if (!err)
 		err = snapprot_batch_commit(vol, s, b);
-	if (!err) {
-		snapprot_store_stepped(s);
-		err = snapprot_store_refill(s);
-		if (err == -ENOSPC)
-			err = 0;
-	}
 	WRITE_ONCE(vol->nr_batches, vol->nr_batches + 1);
 	if (err)
 		snapprot_store_broken(s, err, SNAPPROT_FAULT_COW_WRITE);
-	mutex_lock(&s->lock);
-	full = snapprot_log_full(&s->core) || snapprot_merge_due(&s->core);
-	mutex_unlock(&s->lock);
+	full = snapprot_log_full(&s->core);
 	mutex_unlock(&s->log);
 	vol->writing = NULL;
 	batch_release(vol, b);
@@ -439,25 +400,26 @@ static void batch_finish(struct snapprot_volume *vol, struct snapprot_store *s,
 /* ---- the worker --------------------------------------------------------- */
 
 /*
- * How many blocks the next batch may have. 0: there is no room, and none to be had.
- * -EAGAIN: some may be soon, and the worker will be kicked then. Not so while a batch
- * is being written, for it has the log.
+ * How many blocks the next batch may have. Where a checkpoint would give
+ * more, it is made here and now: somebody waits for it. Not while a batch is
+ * being written, for a checkpoint wants the log.
  */
-static int batch_limit(struct snapprot_volume *vol, struct snapprot_store *s)
+static unsigned int batch_limit(struct snapprot_volume *vol,
+				struct snapprot_store *s)
 {
-	int room;
+	unsigned int room;
 
 	if (!vol->writing)
-		return snapprot_ckpt_room(s);
+		return max(snapprot_ckpt_make_room(s), 0);
 	mutex_lock(&s->lock);
 	room = snapprot_log_room(&s->core, SNAPPROT_BATCH_BLOCKS);
 	mutex_unlock(&s->lock);
-	return room ? room : -EAGAIN;
+	return room;
 }
 
 static enum verdict look_at_write(struct snapprot_volume *vol,
 				  struct snapprot_store *s, struct bio *bio,
-				  int *limit)
+				  unsigned int *limit)
 {
 	if (issue_if_may(vol, bio))
 		return ISSUED;
@@ -479,22 +441,21 @@ static enum verdict look_at_write(struct snapprot_volume *vol,
 		return LATER;
 	if (!snapprot_store_usable(s))
 		return HELD;
-	if (*limit == INT_MAX) {
+	if (*limit == UINT_MAX) {
 		*limit = batch_limit(vol, s);
-		if (!*limit && !READ_ONCE(s->failed))
+		if (!*limit && !vol->writing && !READ_ONCE(s->failed))
 			snapprot_fault_space_out(vol);
-		else if (*limit > 0)
+		else if (*limit)
 			snapprot_fault_space_back(vol);
 	}
-	if (*limit <= 0)
-		return *limit ? LATER : HELD;
-	return collect(vol, s, bio, min_t(unsigned int, *limit,
-					  SNAPPROT_BATCH_BLOCKS));
+	if (!*limit)
+		return vol->writing ? LATER : HELD;
+	return collect(vol, s, bio, min(*limit, SNAPPROT_BATCH_BLOCKS));
 }
 
 static enum verdict look_at(struct snapprot_volume *vol,
 			    struct snapprot_store *s, struct bio *bio,
-			    int *limit)
+			    unsigned int *limit)
 {
 	if (to_snapprot_bio(bio)->is_write)
 		return look_at_write(vol, s, bio, limit);
@@ -510,12 +471,11 @@ static enum verdict look_at(struct snapprot_volume *vol,
 
 /*
  * Look at everything that waits. Return: something of it has moved, so that
- * another look is worth it. @asked: the index is being read for some.
+ * another look is worth it.
  */
-static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s,
-			bool *asked)
+static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s)
 {
-	int limit = INT_MAX;
+	unsigned int limit = UINT_MAX;
 	struct bio_list todo, kept;
 	bool moved = false, suspending, noflush;
 	struct bio *bio;
@@ -541,10 +501,6 @@ static bool look_at_all(struct snapprot_volume *vol, struct snapprot_store *s,
 					 BLK_STS_DM_REQUEUE : BLK_STS_IOERR);
 				break;
 			}
-			bio_list_add(&kept, bio);
-			break;
-		case ASKED:
-			*asked = true;
 			fallthrough;
 		case LATER:
 			bio_list_add(&kept, bio);
@@ -570,10 +526,12 @@ static bool read_and_write(struct snapprot_volume *vol,
 	}
 	if (err == -EAGAIN)
 		return false;	/* it is not what a snapshot would want */
-	if (err == -ENOSPC)
+	if (err == -ENOSPC && ++b->refused < 3)
 		return false;	/* a record has taken the room: look again */
+	b->refused = 0;
 	if (err && !READ_ONCE(s->failed))
-		snapprot_store_broken(s, err, SNAPPROT_FAULT_COW_WRITE);
+		snapprot_store_broken(s, err == -ENOSPC ? -ENOTRECOVERABLE :
+				      err, SNAPPROT_FAULT_COW_WRITE);
 	return !err;
 }
 
@@ -621,39 +579,21 @@ static void gather(struct snapprot_volume *vol)
 		vol->gather_luck = -GATHER_REST;
 }
 
-/* What the index is being read for is looked at again when it is here. */
-static void wait_for_index(struct snapprot_volume *vol,
-			   struct snapprot_store *s)
-{
-	int err;
-
-	if (vol->filling->count || vol->writing) {
-		/* There is something else to do meanwhile. */
-		snapprot_cache_submit(s);
-		return;
-	}
-	err = snapprot_cache_wait(s);
-	if (err && !READ_ONCE(s->failed))
-		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
-}
-
 /* Collect a batch and begin to read it. True if anything has moved. */
 static bool cow_collect(struct snapprot_volume *vol, struct snapprot_store *s)
 {
 	struct snapprot_batch *b = vol->filling;
-	bool moved, asked = false;
 	struct blk_plug plug;
+	bool moved;
 
 	if (!vol->writing)
 		gather(vol);
 	blk_start_plug(&plug);
-	moved = look_at_all(vol, s, &asked);
+	moved = look_at_all(vol, s);
 	blk_finish_plug(&plug);
 	if (b->count)
 		snapprot_batch_read(vol, b);
-	if (asked)
-		wait_for_index(vol, s);
-	return moved || asked;
+	return moved;
 }
 
 /* One round: collect and read a batch while the one before it is written. */
@@ -664,8 +604,6 @@ static bool cow_round(struct snapprot_volume *vol)
 	bool moved = true;
 
 	free_old_bits(vol);
-	if (s)
-		vol->data_seed = s->core.data_seed;
 	if (vol->writing && vol->writing->steps == 1 && gathers(vol)) {
 		batch_finish(vol, s, NULL);
 		return true;

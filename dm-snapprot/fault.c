@@ -64,13 +64,10 @@ static bool lose_in_store(struct snapprot_volume *vol,
 		err = snapprot_store_rewrite(s, s->core.generation,
 					     s->core.flags, s->core.epoch,
 					     fault);
-		if (err) {
+		if (err)
 			WRITE_ONCE(s->failed, true);
-		} else {
-			/* An older one may not come back and know no loss. */
-			snapprot_known_note(vol, s);
+		else
 			snapprot_ckpt_queue(s);
-		}
 	}
 	up_read(&vol->store_sem);
 	return !err;
@@ -86,13 +83,13 @@ static int record_loss(struct snapprot_volume *vol, enum snapprot_fault fault)
 	u32 valid = vol->nr_valid;
 	int err;
 
-	err = snapprot_label_write(vol, SNAPPROT_LABEL_LOST,
-				   SNAPPROT_LABEL_WITNESS, generation, fault);
+	err = snapprot_label_write(vol, SNAPPROT_LABEL_LOST, 0, generation,
+				   fault);
 	if (err)
 		return err;
 	all_lost(vol);
 	WRITE_ONCE(vol->lost_here, true);
-	DMERR("%s: all snapshots (%u) are lost, because %s", vol->name,
+	DMERR("%s: all snapshots (%u known) are lost, because %s", vol->name,
 	      valid, snapprot_fault_name(fault));
 	if (lose_in_store(vol, fault)) {
 		/* Left over if this fails: nothing but a repeated record. */
@@ -105,28 +102,19 @@ static int record_loss(struct snapprot_volume *vol, enum snapprot_fault fault)
 
 /* ---- delete_oldest ------------------------------------------------------ */
 
-/* Of those that nobody holds. */
 static u32 oldest_valid(struct snapprot_store *s)
 {
 	u32 i, id = 0;
 
 	mutex_lock(&s->lock);
-	for (i = 0; !id && i < s->core.nr_snaps; i++) {
-		const struct snapprot_snap *snap = &s->core.snaps[i];
-
-		if (!snapprot_snap_lost(&s->core, snap) &&
-		    !snapprot_snap_held(snap))
-			id = snap->id;
-	}
+	for (i = 0; !id && i < s->core.nr_snaps; i++)
+		if (!snapprot_snap_lost(&s->core, &s->core.snaps[i]))
+			id = s->core.snaps[i].id;
 	mutex_unlock(&s->lock);
 	return id;
 }
 
-/*
- * Make room by deleting the oldest snapshot. False: that was not to be. Its space
- * comes back behind this; the writes that wait look again, and whether there is none
- * after all is known when nothing more comes.
- */
+/* Make room by deleting the oldest snapshot. False: that was not to be. */
 static bool delete_oldest(struct snapprot_volume *vol)
 {
 	struct snapprot_store *s;
@@ -138,9 +126,11 @@ static bool delete_oldest(struct snapprot_volume *vol)
 	down_read(&vol->store_sem);
 	s = vol->store;
 	id = vol->attached && snapprot_store_usable(s) ? oldest_valid(s) : 0;
-	if (id)
-		deleted = !snapprot_snap_delete(vol, id) &&
-			  !READ_ONCE(s->failed);
+	if (id && !snapprot_snap_delete(vol, id)) {
+		while (snapprot_ckpt_run(s) > 0)
+			cond_resched();
+		deleted = !READ_ONCE(s->failed);
+	}
 	up_read(&vol->store_sem);
 	if (!deleted)
 		return false;
@@ -187,16 +177,8 @@ static struct snapprot_situation situation(struct snapprot_volume *vol)
 	};
 }
 
-/**
- * snapprot_fault_apply() - a fault, now
- * @vol: the volume
- * @fault: which
- * @err: errno, of either sign
- *
- * Context: volume->mutex held, sleeps.
- */
-void snapprot_fault_apply(struct snapprot_volume *vol,
-			  enum snapprot_fault fault, int err)
+static void fault_apply(struct snapprot_volume *vol, enum snapprot_fault fault,
+			int err)
 {
 	struct snapprot_situation now = situation(vol);
 	struct snapprot_outcome out;
@@ -256,9 +238,6 @@ int snapprot_fault_drop(struct snapprot_volume *vol)
 			return err;
 		out.state = store_works(vol) ? SNAPPROT_ACTIVE :
 			SNAPPROT_NOSTORE;
-		/* No store that comes would take this one away. */
-		if (vol->fault == SNAPPROT_FAULT_ORIGIN_CHANGED)
-			snapprot_fault_set(vol, SNAPPROT_FAULT_NONE, 0);
 	}
 	enter(vol, &out);
 	snapprot_event(vol, "LOST");
@@ -282,7 +261,7 @@ void snapprot_fault_work(struct work_struct *work)
 	spin_unlock_irq(&vol->lock);
 	/* Another one that is raised from here on comes after this one. */
 	if (fault && vol->started)
-		snapprot_fault_apply(vol, fault, err);
+		fault_apply(vol, fault, err);
 	spin_lock_irq(&vol->lock);
 	vol->handling = false;
 	spin_unlock_irq(&vol->lock);
@@ -349,8 +328,8 @@ void snapprot_grace_work(struct work_struct *work)
 	mutex_lock(&vol->mutex);
 	if (vol->grace_running && vol->state == SNAPPROT_WAITING) {
 		if (jiffies - vol->grace_start >= grace_jiffies(vol)) {
-			snapprot_fault_apply(vol, SNAPPROT_FAULT_STORE_MISSING,
-					     ETIMEDOUT);
+			fault_apply(vol, SNAPPROT_FAULT_STORE_MISSING,
+				    ETIMEDOUT);
 			snapprot_volume_kick(vol);
 		} else {
 			snapprot_grace_start(vol);

@@ -282,7 +282,7 @@ int snapprot_io_sync(struct snapprot_io_dev *d)
 	return snapprot_io_wait(set);
 }
 
-int snapprot_pools_init_io(struct snapprot_pools *pools)
+int snapprot_pools_init(struct snapprot_pools *pools)
 {
 	int err;
 
@@ -290,13 +290,6 @@ int snapprot_pools_init_io(struct snapprot_pools *pools)
 					sizeof(struct snapprot_io_set));
 	if (!err)
 		err = bioset_init(&pools->bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
-	return err;
-}
-
-int snapprot_pools_init(struct snapprot_pools *pools)
-{
-	int err = snapprot_pools_init_io(pools);
-
 	if (!err)
 		err = bioset_init(&pools->view_bios, MIN_BIOS, 0,
 				  BIOSET_NEED_BVECS);

@@ -2,12 +2,12 @@
 /*
  * Messages to the live volume: one small function each, from a table.
  */
-#include <linux/kstrtox.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/uuid.h>
 
 #include "snapprot.h"
+
+/* ---- create_snap -------------------------------------------------------- */
 
 /* Under admin: is there a store that can take a record? */
 static int store_ready(struct snapprot_volume *vol, bool while_blocked)
@@ -23,150 +23,12 @@ static int store_ready(struct snapprot_volume *vol, bool while_blocked)
 	return vol->state == SNAPPROT_ACTIVE || while_blocked ? 0 : -ENODEV;
 }
 
-/* ---- what is said of a snapshot ------------------------------------------ */
-
-/**
- * struct snap_words - words behind the id
- * @name: or NULL
- * @hold: the time, or SNAPPROT_HOLD_FOREVER
- * @hold_given: it was
- */
-struct snap_words {
-	const char *name;
-	u64 hold;
-	bool hold_given;
-};
-
-/* A time, "forever", or 0 for none. */
-static int parse_hold(const char *text, u64 *hold)
-{
-	if (!strcasecmp(text, "forever")) {
-		*hold = SNAPPROT_HOLD_FOREVER;
-		return 0;
-	}
-	/* kstrtou64() would take a sign and a newline. */
-	if (*text < '0' || *text > '9' || strchr(text, '\n') ||
-	    kstrtou64(text, 10, hold) || *hold == SNAPPROT_HOLD_FOREVER)
-		return -EINVAL;
-	return 0;
-}
-
-/* "name=..." and "hold=...", in any order, each at most once. */
-static int parse_words(char **argv, struct snap_words *w)
-{
-	memset(w, 0, sizeof(*w));
-	for (; *argv; argv++) {
-		if (!strncasecmp(*argv, "name=", 5) && !w->name) {
-			w->name = *argv + 5;
-			/* In lists this stands for none. */
-			if (!snapprot_name_ok(w->name) ||
-			    !strcmp(w->name, "-"))
-				return -EINVAL;
-		} else if (!strncasecmp(*argv, "hold=", 5) && !w->hold_given) {
-			w->hold_given = true;
-			if (parse_hold(*argv + 5, &w->hold))
-				return -EINVAL;
-		} else {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static void set_name(struct snapprot_snap *snap, const char *name)
-{
-	memset(snap->name, 0, sizeof(snap->name));
-	strscpy(snap->name, name, sizeof(snap->name));
-}
-
-static bool hold_runs(u64 hold)
-{
-	return hold == SNAPPROT_HOLD_FOREVER ||
-	       hold > (u64)ktime_get_real_seconds();
-}
-
-bool snapprot_snap_held(const struct snapprot_snap *snap)
-{
-	return hold_runs(snap->hold);
-}
-
-/*
- * One until a time gets longer, but not shorter before it ends, and so cannot become
- * one for ever either, for that can be taken off.
- */
-static bool may_hold(u64 old, u64 hold)
-{
-	if (old == SNAPPROT_HOLD_FOREVER || !hold_runs(old))
-		return true;
-	return hold >= old && hold != SNAPPROT_HOLD_FOREVER;
-}
-
-/* Write a record, after a checkpoint if there is no space for it without. */
-static int put_record(struct snapprot_store *s,
-		      int (*write)(struct snapprot_store *s, void *ctx),
-		      void *ctx)
-{
-	int err = write(s, ctx);
-
-	if (err == -ENOSPC && snapprot_ckpt_run(s) >= 0)
-		err = write(s, ctx);
-	return err;
-}
-
-/* Under store->log: a record of a snapshot that there is. */
-static int change_record(struct snapprot_store *s, enum snapprot_log_type type,
-			 const struct snapprot_snap *snap)
-{
-	int err = snapprot_store_record(s, type, snap, NULL);
-
-	if (err && err != -ENOSPC && !READ_ONCE(s->failed))
-		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
-	return err;
-}
-
-/* A copy of what the store has of a snapshot. */
-static int get_snap(struct snapprot_store *s, u32 id,
-		    struct snapprot_snap *snap)
-{
-	struct snapprot_snap *found;
-
-	mutex_lock(&s->lock);
-	found = snapprot_snap_find(&s->core, id);
-	if (found)
-		*snap = *found;
-	mutex_unlock(&s->lock);
-	return found ? 0 : -ENOENT;
-}
-
-/* ---- create_snap -------------------------------------------------------- */
-
-/*
- * "-" takes an id that was never used. Each snapshot moves the epoch on by one, so
- * it tells how many there were, those included that have been deleted.
- */
-static int choose_id(struct snapprot_volume *vol, struct snapprot_store *s,
-		     u32 *id)
-{
-	u32 above;
-
-	mutex_lock(&s->lock);
-	above = snapprot_snap_new_id(&s->core);
-	*id = max(above, s->core.epoch);
-	mutex_unlock(&s->lock);
-	if (!above || vol->last_id == U32_MAX)
-		return -EOVERFLOW;
-	*id = max(*id, vol->last_id + 1);
-	return 0;
-}
-
-static int create_possible(struct snapprot_store *s,
-			   const struct snapprot_snap *snap)
+static int create_possible(struct snapprot_store *s, u32 id)
 {
 	int err = 0;
 
 	mutex_lock(&s->lock);
-	if (snapprot_snap_find(&s->core, snap->id) ||
-	    snapprot_snap_find_name(&s->core, snap->name))
+	if (snapprot_snap_find(&s->core, id))
 		err = -EEXIST;
 	else if (s->core.nr_snaps >= SNAPPROT_MAX_SNAPSHOTS)
 		err = -ENOSPC;
@@ -176,52 +38,10 @@ static int create_possible(struct snapprot_store *s,
 	return err;
 }
 
-/*
- * Is it on the disk that there may be snapshots, and none of a loss? What a loss
- * has left on the label would count against the new snapshot as well; the store
- * knows of that loss, or it would not be attached.
- */
-static bool label_allows(const struct snapprot_volume *vol)
-{
-	const u32 flags = SNAPPROT_LABEL_SNAPSHOTS | SNAPPROT_LABEL_LOST;
-
-	return !snapprot_label_present(vol) ||
-	       (!vol->label->in_doubt &&
-		(snapprot_label_flags(vol) & flags) ==
-		SNAPPROT_LABEL_SNAPSHOTS);
-}
-
-/* The label says "there may be some" before there is one. Under mutex. */
-static int label_allow(struct snapprot_volume *vol)
-{
-	if (label_allows(vol))
-		return 0;
-	return snapprot_label_write(vol, SNAPPROT_LABEL_SNAPSHOTS,
-				    SNAPPROT_LABEL_LOST,
-				    snapprot_label_generation(vol), 0) ?
-		-EIO : 0;
-}
-
-/*
- * From here on a fault takes into account that there may be a snapshot, and leaves
- * what the label says of that. One that has come already may have changed it.
- */
-static int begin_doubt(struct snapprot_volume *vol)
-{
-	int err = -EIO;
-
-	mutex_lock(&vol->mutex);
-	if (vol->state == SNAPPROT_ACTIVE && vol->attached && !vol->lost_here)
-		err = label_allow(vol);
-	vol->snap_in_doubt = !err;
-	mutex_unlock(&vol->mutex);
-	return err;
-}
-
-static void end_doubt(struct snapprot_volume *vol)
+static void set_doubt(struct snapprot_volume *vol, bool doubt)
 {
 	mutex_lock(&vol->mutex);
-	vol->snap_in_doubt = false;
+	vol->snap_in_doubt = doubt;
 	mutex_unlock(&vol->mutex);
 }
 
@@ -239,9 +59,14 @@ static void end_doubt(struct snapprot_volume *vol)
  * the one in doubt into account.
  */
 static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
-		      struct snapprot_snap *snap)
+		      u32 id)
 {
 	struct snapprot_bits *bits = snapprot_bits_new(true);
+	struct snapprot_snap snap = {
+		.id = id,
+		.time = ktime_get_real_seconds(),
+		.sectors = vol->sectors,
+	};
 	int err;
 
 	if (!bits)
@@ -253,13 +78,10 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 		      vol->name, err);
 		goto out;
 	}
-	err = begin_doubt(vol);
-	if (err)
-		goto out;
+	set_doubt(vol, true);
 	mutex_lock(&s->log);
-	snap->time = ktime_get_real_seconds();
-	snap->epoch = s->core.epoch + 1;
-	err = snapprot_store_record(s, SNAPPROT_LOG_CREATE, snap, &bits);
+	snap.epoch = s->core.epoch + 1;
+	err = snapprot_store_record(s, SNAPPROT_LOG_CREATE, &snap, &bits);
 	mutex_unlock(&s->log);
 	if (!err) {
 		mutex_lock(&vol->mutex);
@@ -272,7 +94,7 @@ static int create_now(struct snapprot_volume *vol, struct snapprot_store *s,
 		flush_work(&vol->fault_work);
 		goto out;
 	}
-	end_doubt(vol);
+	set_doubt(vol, false);
 out:
 	snapprot_cow_thaw(vol);
 	snapprot_bits_retire(vol, bits);
@@ -280,81 +102,75 @@ out:
 }
 
 /*
- * With the label first. Until it is over nobody takes back what that says: a fault in
- * between finds no snapshot yet, and would.
+ * Is it on the disk that there may be snapshots, and none of a loss? What a loss
+ * has left on the label would count against the new snapshot as well; the store
+ * knows of that loss, or it would not be attached.
  */
-static int create_snap(struct snapprot_volume *vol, struct snapprot_store *s,
-		       struct snapprot_snap *snap)
+static bool label_allows(const struct snapprot_volume *vol)
 {
-	int err;
+	const u32 flags = SNAPPROT_LABEL_SNAPSHOTS | SNAPPROT_LABEL_LOST;
 
-	mutex_lock(&vol->mutex);
-	vol->creating++;
-	err = label_allow(vol);
-	mutex_unlock(&vol->mutex);
-	if (!err)
-		err = create_now(vol, s, snap);
-	mutex_lock(&vol->mutex);
-	vol->creating--;
-	mutex_unlock(&vol->mutex);
-	return err;
+	return !snapprot_label_present(vol) ||
+	       (!vol->label_in_doubt &&
+		(snapprot_label_flags(vol) & flags) ==
+		SNAPPROT_LABEL_SNAPSHOTS);
 }
 
 static int msg_create(struct snapprot_volume *vol, char **argv, char *result,
 		      unsigned int maxlen)
 {
-	bool any = !strcmp(argv[1], "-");
-	struct snapprot_snap snap = { };
 	struct snapprot_store *s;
-	struct snap_words words;
-	unsigned int sz = 0;
 	int err, room;
+	u32 id;
 
-	if ((!any && snapprot_parse_u32(argv[1], 1, U32_MAX, &snap.id)) ||
-	    parse_words(argv + 2, &words))
+	if (snapprot_parse_u32(argv[1], 1, U32_MAX, &id))
 		return -EINVAL;
 	err = store_ready(vol, false);
 	if (err)
 		return err;
 	/* Under admin, which is what changing the store takes. */
 	s = vol->store;
-	if (any)
-		err = choose_id(vol, s, &snap.id);
-	if (err)
-		return err;
-	if (words.name)
-		set_name(&snap, words.name);
-	snap.hold = words.hold;
-	snap.sectors = vol->sectors;
-	generate_random_uuid(snap.uuid);
-	err = create_possible(s, &snap);
+	err = create_possible(s, id);
 	if (err)
 		return err;
 	/* A snapshot that no write could be preserved for is none. */
 	room = snapprot_ckpt_make_room(s);
 	if (room <= 0)
 		return room ? -EIO : -ENOSPC;
-	err = create_snap(vol, s, &snap);
-	if (err)
-		return err;
-	vol->last_id = max(vol->last_id, snap.id);
-	snapprot_label_follow(vol);
-	DMEMIT("%u\n", snap.id);
-	return 1;
+	mutex_lock(&vol->mutex);
+	/* The label says "there may be some" before there is one. */
+	if (!label_allows(vol) &&
+	    snapprot_label_write(vol, SNAPPROT_LABEL_SNAPSHOTS,
+				 SNAPPROT_LABEL_LOST,
+				 snapprot_label_generation(vol), 0))
+		err = -EIO;
+	mutex_unlock(&vol->mutex);
+	return err ? err : create_now(vol, s, id);
 }
 
 /* ---- delete_snap -------------------------------------------------------- */
 
 /* The record of it, unless there is no space for that. */
-static int strike_off(struct snapprot_store *s, void *ctx)
+static int strike_off(struct snapprot_store *s, u32 id)
 {
-	struct snapprot_snap snap;
-	int err;
+	struct snapprot_snap *found, snap;
+	int err = 0;
 
 	mutex_lock(&s->log);
-	err = get_snap(s, *(u32 *)ctx, &snap);
-	if (!err)
-		err = change_record(s, SNAPPROT_LOG_DELETE, &snap);
+	mutex_lock(&s->lock);
+	found = snapprot_snap_find(&s->core, id);
+	if (found)
+		snap = *found;
+	else
+		err = -ENOENT;
+	mutex_unlock(&s->lock);
+	if (!err) {
+		err = snapprot_store_record(s, SNAPPROT_LOG_DELETE, &snap,
+					    NULL);
+		if (err && err != -ENOSPC && !READ_ONCE(s->failed))
+			snapprot_store_broken(s, err,
+					      SNAPPROT_FAULT_STORE_IO);
+	}
 	mutex_unlock(&s->log);
 	return err;
 }
@@ -370,27 +186,26 @@ static int strike_off(struct snapprot_store *s, void *ctx)
 int snapprot_snap_delete(struct snapprot_volume *vol, u32 id)
 {
 	struct snapprot_store *s = vol->store;
-	int err = put_record(s, strike_off, &id);
+	int err = strike_off(s, id);
 
+	/* A checkpoint gives back what earlier records have taken. */
+	if (err == -ENOSPC && snapprot_ckpt_run(s) >= 0)
+		err = strike_off(s, id);
 	if (!err) {
 		snapprot_volume_count(vol);
 		snapprot_ckpt_queue(s);
-		snapprot_label_follow(vol);
 	}
 	return err;
 }
 
-static bool view_loaded(struct snapprot_volume *vol,
-			const struct snapprot_snap *snap)
+static bool view_loaded(struct snapprot_volume *vol, u32 id)
 {
 	struct snapprot_view *v;
 	bool found = false;
 
 	spin_lock_irq(&vol->lock);
 	list_for_each_entry(v, &vol->views, list)
-		found |= v->id == snap->id &&
-			 !(READ_ONCE(v->bound) &&
-			   memcmp(v->snap, snap->uuid, sizeof(v->snap)));
+		found |= v->id == id;
 	spin_unlock_irq(&vol->lock);
 	return found;
 }
@@ -398,22 +213,15 @@ static bool view_loaded(struct snapprot_volume *vol,
 static int msg_delete(struct snapprot_volume *vol, char **argv, char *result,
 		      unsigned int maxlen)
 {
-	struct snapprot_snap snap;
 	u32 id;
 	int err;
 
 	if (snapprot_parse_u32(argv[1], 1, U32_MAX, &id))
 		return -EINVAL;
 	err = store_ready(vol, true);
-	if (!err)
-		err = get_snap(vol->store, id, &snap);
 	if (err)
 		return err;
-	/* Of a lost one there is nothing left that could be held. */
-	if (snapprot_snap_held(&snap) && !READ_ONCE(vol->lost_here) &&
-	    !snapprot_snap_lost(&vol->store->core, &snap))
-		return -EPERM;
-	if (view_loaded(vol, &snap))
+	if (view_loaded(vol, id))
 		return -EBUSY;
 	err = snapprot_snap_delete(vol, id);
 	if (err)
@@ -432,93 +240,7 @@ static int msg_delete(struct snapprot_volume *vol, char **argv, char *result,
 	return 0;
 }
 
-/* ---- set_snap ----------------------------------------------------------- */
-
-struct change {
-	u32 id;
-	const struct snap_words *words;
-};
-
-static int set_snap(struct snapprot_store *s, void *ctx)
-{
-	const struct snap_words *words = ((struct change *)ctx)->words;
-	struct snapprot_snap snap, *same;
-	int err;
-
-	mutex_lock(&s->log);
-	err = get_snap(s, ((struct change *)ctx)->id, &snap);
-	if (err)
-		goto out;
-	if (words->hold_given) {
-		err = may_hold(snap.hold, words->hold) ? 0 : -EPERM;
-		snap.hold = words->hold;
-	}
-	if (words->name && !err) {
-		mutex_lock(&s->lock);
-		same = snapprot_snap_find_name(&s->core, words->name);
-		if (same && same->id != snap.id)
-			err = -EEXIST;
-		mutex_unlock(&s->lock);
-		set_name(&snap, words->name);
-	}
-	if (!err)
-		err = change_record(s, SNAPPROT_LOG_SET, &snap);
-out:
-	mutex_unlock(&s->log);
-	return err;
-}
-
-static int msg_set_snap(struct snapprot_volume *vol, char **argv, char *result,
-			unsigned int maxlen)
-{
-	struct snap_words words;
-	struct change change = { .words = &words };
-	int err;
-
-	if (snapprot_parse_u32(argv[1], 1, U32_MAX, &change.id) ||
-	    parse_words(argv + 2, &words))
-		return -EINVAL;
-	err = store_ready(vol, true);
-	if (err)
-		return err;
-	err = put_record(vol->store, set_snap, &change);
-	switch (err) {
-	case 0:
-		snapprot_label_follow(vol);
-		return 0;
-	case -ENOENT:
-	case -EEXIST:
-	case -EPERM:
-	case -ENOSPC:
-		return err;
-	default:
-		return -EIO;
-	}
-}
-
-/* ---- list_snaps, usage -------------------------------------------------- */
-
-/* <id> <valid|lost> <unix time> <sectors> <uuid> <hold|-> <name|-> */
-static unsigned int list_one(struct snapprot_volume *vol,
-			     const struct snapprot_snap *snap, char *result,
-			     unsigned int sz, unsigned int maxlen)
-{
-	bool lost = snapprot_snap_lost(&vol->store->core, snap) ||
-		    READ_ONCE(vol->lost_here);
-	char uuid[37];
-
-	snapprot_uuid_format(snap->uuid, uuid);
-	DMEMIT("%u %s %llu %llu %s ", snap->id, lost ? "lost" : "valid",
-	       snap->time, snap->sectors, uuid);
-	if (snap->hold == SNAPPROT_HOLD_FOREVER)
-		DMEMIT("forever ");
-	else if (snap->hold)
-		DMEMIT("%llu ", snap->hold);
-	else
-		DMEMIT("- ");
-	DMEMIT("%s\n", *snap->name ? snap->name : "-");
-	return sz;
-}
+/* ---- list_snaps --------------------------------------------------------- */
 
 static int msg_list(struct snapprot_volume *vol, char **argv, char *result,
 		    unsigned int maxlen)
@@ -531,56 +253,15 @@ static int msg_list(struct snapprot_volume *vol, char **argv, char *result,
 	if (!s)
 		return -ENODEV;
 	mutex_lock(&s->lock);
-	for (i = 0; i < s->core.nr_snaps; i++)
-		sz = list_one(vol, &s->core.snaps[i], result, sz, maxlen);
-	mutex_unlock(&s->lock);
-	if (!sz)
-		DMEMIT("\n");
-	return 1;
-}
+	for (i = 0; i < s->core.nr_snaps; i++) {
+		const struct snapprot_snap *snap = &s->core.snaps[i];
+		bool lost = snapprot_snap_lost(&s->core, snap) ||
+			    READ_ONCE(vol->lost_here);
 
-/* The first snapshot behind an epoch, with what it costs. False: there is none. */
-static bool next_usage(struct snapprot_store *s, u32 *epoch, u32 *id,
-		       u64 *only, u64 *all)
-{
-	const struct snapprot_snap *snap;
-	bool found = false;
-	u32 i;
-
-	mutex_lock(&s->lock);
-	for (i = 0; i < s->core.nr_snaps && !found; i++) {
-		snap = &s->core.snaps[i];
-		if (snap->epoch <= *epoch)
-			continue;
-		found = true;
-		*epoch = snap->epoch;
-		*id = snap->id;
-		snapprot_snap_usage(&s->core, snap, only, all);
+		DMEMIT("%u %s %llu %llu\n", snap->id, lost ? "lost" : "valid",
+		       snap->time, snap->sectors);
 	}
 	mutex_unlock(&s->lock);
-	return found;
-}
-
-/* <id> <blocks only it needs> <blocks it needs>. Others use the store in between. */
-static int msg_usage(struct snapprot_volume *vol, char **argv, char *result,
-		     unsigned int maxlen)
-{
-	u32 epoch = 0, id;
-	unsigned int sz = 0;
-	struct snapprot_store *s;
-	u64 only, all;
-
-	s = vol->attached ? vol->store : NULL;
-	if (!s)
-		return -ENODEV;
-	while (next_usage(s, &epoch, &id, &only, &all)) {
-		if (READ_ONCE(vol->lost_here)) {
-			only = 0;
-			all = 0;
-		}
-		DMEMIT("%u %llu %llu\n", id, only, all);
-		cond_resched();
-	}
 	if (!sz)
 		DMEMIT("\n");
 	return 1;
@@ -678,11 +359,7 @@ static int msg_clear(struct snapprot_volume *vol, char **argv, char *result,
 	if (!err)
 		return 0;
 	mutex_lock(&vol->mutex);
-	/* It lacks what was durable: what else it says is worth nothing. */
-	if (err == -ESTALE)
-		snapprot_fault_set(vol, SNAPPROT_FAULT_METADATA_CORRUPTION,
-				   err);
-	else if (err != -ENODEV && err != -EBUSY && err != -ENOSPC)
+	if (err != -ENODEV && err != -EBUSY && err != -ENOSPC)
 		snapprot_fault_set(vol,
 				   snapprot_store_fault_of(err, SNAPPROT_FAULT_ONLINE_IO),
 				   err);
@@ -755,11 +432,9 @@ static const struct message {
 	int (*fn)(struct snapprot_volume *vol, char **argv, char *result,
 		  unsigned int maxlen);
 } messages[] = {
-	{ "create_snap", 2, 4, msg_create },
-	{ "set_snap", 3, 4, msg_set_snap },
+	{ "create_snap", 2, 2, msg_create },
 	{ "delete_snap", 2, 2, msg_delete },
 	{ "list_snaps", 1, 1, msg_list },
-	{ "usage", 1, 1, msg_usage },
 	{ "protect", 1, 1, msg_protect },
 	{ "normal", 1, 2, msg_normal },
 	{ "clear_fault", 1, 2, msg_clear },
@@ -783,11 +458,11 @@ static const struct message {
 int snapprot_message(struct snapprot_volume *vol, unsigned int argc,
 		     char **argv, char *result, unsigned int maxlen)
 {
-	char *words[5] = { };	/* with a NULL behind the last one */
+	char *words[4] = { };
 	unsigned int noio, i;
 	int ret;
 
-	for (i = 0; i < argc && i < ARRAY_SIZE(words) - 1; i++)
+	for (i = 0; i < argc && i < ARRAY_SIZE(words); i++)
 		words[i] = argv[i];
 	for (i = 0; i < ARRAY_SIZE(messages); i++)
 		if (argc && !strcasecmp(argv[0], messages[i].name))

@@ -80,7 +80,6 @@
 #define SNAPPROT_CACHE_MIN		256u
 #define SNAPPROT_CACHE_MAX		(4u << 20)
 
-struct snapprot_origin;
 struct snapprot_volume;
 struct snapprot_store;
 
@@ -117,8 +116,6 @@ struct snapprot_io_dev {
 struct snapprot_io_set;
 
 int snapprot_pools_init(struct snapprot_pools *pools);
-/* The same without what reads of snapshots need. */
-int snapprot_pools_init_io(struct snapprot_pools *pools);
 /* Fine on pools that are all zero, and on those whose init failed. */
 void snapprot_pools_exit(struct snapprot_pools *pools);
 void snapprot_io_dev_init(struct snapprot_io_dev *d,
@@ -173,109 +170,50 @@ extern struct snapprot_pools snapprot_ctr_pools;
 
 /**
  * struct snapprot_cache - cached metadata blocks of a store
- * @hash: struct snapprot_cached by place, 1 << @bits lists
+ * @blocks: struct snapprot_cached by block number
  * @lru: clean ones that nobody holds, oldest first
- * @wanted: read for a get() that has not come again so far
- * @dirty: not written yet
+ * @dirty: changed since the last commit
  * @room: pages that have room for more
- * @forgotten: not to be found any more, but still needed by somebody
- * @broken: a write has failed, and may have been given up
+ * @broken: some I/O has failed, and may have been given up
  * @count: how many, of which @max may stay
- * @nr_wanted: that somebody has asked for, read already or not
- * @nr_ahead: are being read, and nobody has asked for them
- * @todo: to be read
- * @reading: being read, in the order of their numbers
- * @landed: have been, and nobody has looked at them
- * @number: of the last one that was asked for
  *
- * Under store->lock, but for the last four, which are under io_lock (irqs off).
+ * Under store->lock, all of it.
  */
 struct snapprot_cache {
-	struct hlist_head *hash;
-	unsigned int bits;
+	struct xarray blocks;
 	struct list_head lru;
-	struct list_head wanted;
 	struct list_head dirty;
 	struct list_head room;
-	struct hlist_head forgotten;
 	bool broken;
 	unsigned int count;
 	unsigned int max;
 	unsigned int nr_dirty;
-	unsigned int nr_wanted;
-	unsigned int nr_ahead;
-
-	spinlock_t io_lock;
-	struct list_head todo;
-	struct list_head reading;
-	struct list_head landed;
-	u64 number;
-	wait_queue_head_t read_wait;
 };
 
-int snapprot_cache_init(struct snapprot_cache *c, unsigned int kib);
+void snapprot_cache_init(struct snapprot_cache *c, unsigned int kib);
 void snapprot_cache_exit(struct snapprot_cache *c);
-/* Begin to read what the core has asked for. */
-void snapprot_cache_submit(struct snapprot_store *s);
-/* And wait for it: 0 or -ETIMEDOUT. Both without store->lock. */
-int snapprot_cache_wait(struct snapprot_store *s);
-/* After any call of the core that may return -EAGAIN: is it to be made again? */
-bool snapprot_cache_again(struct snapprot_store *s, int *err);
-/* Write dirty blocks early if they take up half of the cache; store->ckpt held. */
+/* Write dirty blocks early if they take up half of the cache. */
 int snapprot_cache_trim(struct snapprot_store *s);
 extern const struct snapprot_env_ops snapprot_env_ops;
-
-/**
- * struct snapprot_rebuild - finding out what is preserved, see bits.c
- * @bits: that are made complete; any other are begun with anew
- * @cleared: how often they had been
- * @newest: epoch of the newest snapshot, which is what counts
- * @scan: how far it has got
- * @young: entries of now may have been added a moment ago
- * @ended: all of it has been seen
- * @failed: but one or another bit could not be set
- * @count: of @block
- * @block: those entries'
- */
-struct snapprot_rebuild {
-	struct snapprot_bits *bits;
-	unsigned int cleared;
-	u32 newest;
-	struct snapprot_scan scan;
-	bool young;
-	bool ended;
-	bool failed;
-	unsigned int count;
-	u64 block[64];
-};
 
 /* ---- store.c: the open store ------------------------------------------- */
 
 /**
  * struct snapprot_store - an open store
- * @pools: its own: no other device's I/O waits for what it holds
- * @waits: under lock: get() reads, and waits for it, as long as nobody else is there:
- *	while it is opened or checked
  * @failed: it broke or was too slow: no more I/O until it is opened again
  * @suspended: its target is; nothing is read or written
- * @last_step: jiffies, when something was last committed to the log
- * @starved: somebody has found no room in the log; under lock
- * @stuck: merging has found no space, when there were @stuck_deletions and
- *	@stuck_free blocks; under lock
  * @used, @total, @protected: for the status, in sectors, without a lock
  */
 struct snapprot_store {
 	struct snapprot_volume *vol;
-	struct snapprot_pools pools;
 	struct snapprot_io_dev dev;
 
 	struct mutex ckpt;		/* one checkpoint or rewrite */
 	struct mutex log;		/* one step, reserve to commit */
 	struct mutex lock;		/* the core and its cache */
-	bool waits;
+	bool nowait;			/* under lock: only what is cached */
 
 	struct snapprot_env env;
-	struct snapprot_tune tune;	/* of tests */
 	struct snapprot_cache cache;
 	struct snapprot_core core;
 
@@ -291,23 +229,11 @@ struct snapprot_store {
 	bool protected;
 
 	struct delayed_work ckpt_work;
-	struct delayed_work seal_work;
-	unsigned long last_step;
-	struct snapprot_rebuild rebuild;	/* under lock */
-	bool starved;
-	bool stuck;
-	u32 stuck_deletions;
-	u64 stuck_free;
+	unsigned long sweep_at;		/* jiffies; of ckpt_work */
 	struct work_struct low_work;
 
-	/*
-	 * Reads on behalf of views, which nobody waits for, but before space is used
-	 * again. Those that begin are of turn view_turn, which is under lock.
-	 */
+	/* reads on behalf of views, which nobody waits for */
 	atomic_t view_parts;
-	atomic_t view_turns[2];
-	unsigned int view_turn;
-	wait_queue_head_t view_wait;
 	unsigned long view_progress;	/* jiffies, when one last ended */
 	struct delayed_work view_watch;
 };
@@ -337,12 +263,6 @@ struct snapprot_bits;
 int snapprot_store_record(struct snapprot_store *s, enum snapprot_log_type type,
 			  const struct snapprot_snap *snap,
 			  struct snapprot_bits **bits);
-/* Keep space for the log; store->log held. -ENOSPC: there is no more. */
-int snapprot_store_refill(struct snapprot_store *s);
-/* Something was committed to the log: a seal is due some time after it. */
-void snapprot_store_stepped(struct snapprot_store *s);
-/* The seal, now, if there is none; takes store->log. */
-int snapprot_store_seal(struct snapprot_store *s);
 /* Superblock with other contents, see snapprot_store_update(). */
 int snapprot_store_rewrite(struct snapprot_store *s, u64 generation, u32 flags,
 			   u32 lost_epoch, u32 lost_fault);
@@ -354,11 +274,9 @@ static inline bool snapprot_store_usable(const struct snapprot_store *s)
 /* ---- ckpt.c ------------------------------------------------------------- */
 
 void snapprot_ckpt_queue(struct snapprot_store *s);
-/* Some merging, and a whole checkpoint, now. 1: there is more to merge. */
+/* One whole checkpoint, now, with a piece of the sweep. 1: more to sweep. */
 int snapprot_ckpt_run(struct snapprot_store *s);
-/* Blocks that may be preserved; 0: none, for good; -EAGAIN: the worker is at it. */
-int snapprot_ckpt_room(struct snapprot_store *s);
-/* The same for who waits until it is so: not for the write path. */
+/* Blocks that may be preserved, after checkpoints if there are none without. */
 int snapprot_ckpt_make_room(struct snapprot_store *s);
 void snapprot_ckpt_work(struct work_struct *work);
 
@@ -376,7 +294,6 @@ void snapprot_ckpt_work(struct work_struct *work);
 struct snapprot_bits {
 	struct xarray pages;
 	bool complete;
-	unsigned int cleared;		/* how often */
 	struct snapprot_bits *next;	/* of those to be freed */
 };
 
@@ -384,14 +301,9 @@ struct snapprot_bits *snapprot_bits_new(bool complete);
 void snapprot_bits_free(struct snapprot_bits *b);
 /* The volume's bits have changed places with @b: free it when it is safe. */
 void snapprot_bits_retire(struct snapprot_volume *vol, struct snapprot_bits *b);
-/* All bits, while none is set: with store_sem held for writing. */
-void snapprot_bits_clear(struct snapprot_bits *b);
 bool snapprot_bits_test(struct snapprot_bits *b, u64 first, u64 last);
 /* False if memory is short: the bit stays clear, which costs a lookup. */
 bool snapprot_bits_set(struct snapprot_bits *b, u64 block);
-
-/* A piece of finding out what is preserved: 1 more, 0 done, or an error. */
-int snapprot_bits_rebuild(struct snapprot_store *s);
 
 /* In memory, where a page may be larger than a block. */
 #define SNAPPROT_BLOCKS_PER_PAGE \
@@ -415,7 +327,6 @@ struct snapprot_batch_entry {
  * @data: their old data, or room for it
  * @nr_data: of those
  * @core: what the log has of them
- * @seed: of their checksums, which the store has to have as well
  * @sum_next: of the pieces whose checksums nobody computes yet, the first
  * @sum_end: pieces
  * @sum_left: of each step, pieces that are not done
@@ -436,7 +347,6 @@ struct snapprot_batch {
 	void *data[SNAPPROT_BATCH_BLOCKS];
 	unsigned int nr_data;
 	struct snapprot_entry core[SNAPPROT_BATCH_BLOCKS];
-	u64 seed;
 	atomic_t sum_next;
 	int sum_end;
 	atomic_t sum_left[SNAPPROT_BATCH_STEPS];
@@ -451,6 +361,7 @@ struct snapprot_batch {
 	u64 started;			/* writing it, ns */
 	bool durable;			/* once written, without a flush */
 	unsigned int passes;		/* volume->passes before it was read */
+	unsigned int refused;		/* times in a row without space */
 };
 
 struct snapprot_batch *snapprot_batch_new(void);
@@ -508,23 +419,14 @@ struct snapprot_view {
 	struct snapprot_volume *vol;
 	struct dm_target *ti;
 	u32 id;
-	bool bound;			/* to that one of them, under store->lock */
-	u8 snap[16];			/* its UUID */
 	bool suspending;
 	bool noflush;
 };
 
-/*
- * The snapshot of a view: with store->lock held. NULL: there is none. Once it was met
- * that one is meant, whatever has its id later.
- */
-struct snapprot_snap *snapprot_view_snap(struct snapprot_view *v,
-					 struct snapprot_store *s);
-
 void snapprot_view_init(struct snapprot_volume *vol);
 int snapprot_view_map(struct snapprot_view *v, struct bio *bio);
-int snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
-			blk_status_t *status);
+void snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
+			 blk_status_t *status);
 void snapprot_view_work(struct work_struct *work);
 void snapprot_view_kick(struct snapprot_volume *vol);
 /* Wait for reads of the origin on behalf of snapshots that touch [first, last]. */
@@ -534,59 +436,7 @@ int snapprot_view_setup(void);
 void snapprot_view_cleanup(void);
 size_t snapprot_view_bio_size(void);
 
-/* ---- witness.c --------------------------------------------------------------- */
-
-#define SNAPPROT_RECENT		32u
-
-/**
- * struct snapprot_recent - blocks that a processor has written last
- * @next: how many there were
- * @block: them, plus one; a ring
- *
- * Written by map() without a lock: one or another may be missed.
- */
-struct snapprot_recent {
-	unsigned int next;
-	u64 block[SNAPPROT_RECENT];
-};
-
-/**
- * struct snapprot_witness - what some blocks of the origin are
- * @count: of them
- * @entry: as they go into the label
- */
-struct snapprot_witness {
-	unsigned int count;
-	struct snapprot_disk_witness entry[SNAPPROT_WITNESS_MAX];
-};
-
-/* From map(): this block is being written; these are being discarded. */
-void snapprot_witness_note(struct snapprot_volume *vol, u64 block);
-void snapprot_witness_forget(struct snapprot_volume *vol, u64 first, u64 last);
-/* Flush the origin and look at it. NULL: there is nothing to go by. */
-struct snapprot_witness *snapprot_witness_take(struct snapprot_volume *vol);
-/* Is the origin another one than the label's witness has seen? */
-int snapprot_witness_differs(struct snapprot_volume *vol,
-			     struct snapprot_origin *o,
-			     const struct snapprot_disk_label *l);
-
 /* ---- volume.c --------------------------------------------------------------- */
-
-/**
- * struct snapprot_known - what is known of the store without asking it
- * @any: it has been paired with the origin
- * @here: and the origin has been there all the time since
- * @store_id: its
- * @sectors: of the origin that it was made for
- * @least: what was durable in it: it may not come back with less
- */
-struct snapprot_known {
-	bool any;
-	bool here;
-	u8 store_id[16];
-	u64 sectors;
-	struct snapprot_evidence least;
-};
 
 /* Features of the live volume's table. */
 struct snapprot_origin_args {
@@ -636,12 +486,14 @@ struct snapprot_volume {
 	/* under mutex */
 	struct snapprot_origin *origin;
 	struct snapprot_store_target *store_target;
-	struct snapprot_label *label;	/* NULL: none; changes under lock too */
-	struct snapprot_known known;
-	unsigned int creating;		/* a snapshot: the label says so */
+	struct snapprot_disk_label *label;	/* as on disk; h.magic 0: none */
+	struct page *label_page;
+	struct snapprot_io_dev label_dev;
+	sector_t label_sector;
 	bool started;			/* the origin is claimed */
 	bool running;			/* and its I/O may have begun */
 	bool lost_here;			/* lost, and no store knows it yet */
+	bool label_in_doubt;		/* its last write failed */
 	bool snap_in_doubt;		/* a record of one may be in the store */
 	bool attached;			/* store paired with the origin */
 
@@ -698,7 +550,6 @@ struct snapprot_volume {
 	u64 nr_batches;			/* that were committed; others look */
 	u64 commit_ns;			/* what a small batch takes, about */
 	int gather_luck;		/* above 0: waiting has paid off */
-	u64 data_seed;			/* of the store; whose the batches are */
 
 	struct list_head views;		/* under lock */
 	struct bio_list view_bios;	/* under lock */
@@ -720,15 +571,6 @@ struct snapprot_volume {
 	struct work_struct full_work;
 	struct delayed_work grace_work;
 	struct delayed_work grow_work;
-
-	u32 last_id;			/* highest id that was met; under admin */
-
-	/* the label has reserves and a worker of its own: see label.c */
-	struct snapprot_pools label_pools;
-	struct workqueue_struct *label_wq;
-	struct delayed_work label_work;
-	unsigned long label_at;		/* jiffies, when it may be written next */
-	struct snapprot_recent __percpu *recent;
 };
 
 struct snapprot_volume *snapprot_volume_get(const u8 *uuid);
@@ -748,8 +590,6 @@ int snapprot_volume_reopen(struct snapprot_volume *vol);
 void snapprot_volume_kick(struct snapprot_volume *vol);
 /* Count snapshots again; under store_sem or admin. */
 void snapprot_volume_count(struct snapprot_volume *vol);
-/* May a table of the live volume have this length? Known while it is claimed. */
-bool snapprot_volume_length_ok(struct snapprot_volume *vol, sector_t sectors);
 /* The gate that state and snapshots ask for; under mutex. */
 void snapprot_volume_set_gate(struct snapprot_volume *vol);
 void snapprot_volume_set_state(struct snapprot_volume *vol,
@@ -779,78 +619,24 @@ int snapprot_fault_drop(struct snapprot_volume *vol);
 void snapprot_fault_set(struct snapprot_volume *vol, enum snapprot_fault fault,
 			int err);
 void snapprot_full_work(struct work_struct *work);
-/* Now, by whoever holds the mutex. */
-void snapprot_fault_apply(struct snapprot_volume *vol,
-			  enum snapprot_fault fault, int err);
-/* May the origin not be what its snapshots go by? Then nothing is read of them. */
-static inline bool snapprot_origin_suspect(const struct snapprot_volume *vol)
-{
-	return READ_ONCE(vol->fault) == SNAPPROT_FAULT_ORIGIN_CHANGED &&
-	       READ_ONCE(vol->state) == SNAPPROT_BLOCKED;
-}
-
-/* Does somebody not want it to be deleted, for now? A lost one nobody holds. */
-bool snapprot_snap_held(const struct snapprot_snap *snap);
 /* Delete a snapshot by record; under store_sem. 0 or a negative errno. */
 int snapprot_snap_delete(struct snapprot_volume *vol, u32 id);
 
 /* ---- label.c -------------------------------------------------------------- */
 
-/**
- * struct snapprot_label - the label of the volume
- * @name: of the volume
- * @disk: what was found, or durably written last
- * @dev: where it is
- * @start: sector of its area
- * @next: number of the next write
- * @sum: of each copy as it is on the disk; 0: not known
- * @in_doubt: the last write failed, and may have reached the disk
- * @whole: both copies of the pair are there; of one alone nothing says that it is
- *	durable, for a machine that stopped while it was being written
- * @page: for I/O
- */
-struct snapprot_label {
-	const char *name;
-	struct snapprot_disk_label *disk;
-	struct snapprot_io_dev dev;
-	sector_t start;
-	u64 next;
-	u64 sum[SNAPPROT_COPIES];
-	bool in_doubt;
-	bool whole;
-	struct page *page;
-};
-
 int snapprot_label_check(struct snapprot_origin *o, char **error);
-/* The label that a table goes by; *label is NULL if there is none. */
-int snapprot_label_open(struct snapprot_volume *vol, struct snapprot_origin *o,
-			struct snapprot_label **label);
-void snapprot_label_close(struct snapprot_label *label);
+int snapprot_label_load(struct snapprot_volume *vol, struct snapprot_origin *o);
 
 static inline bool snapprot_label_present(const struct snapprot_volume *vol)
 {
-	return vol->label;
+	return vol->label->h.magic != 0;
 }
 
 u32 snapprot_label_flags(const struct snapprot_volume *vol);
 u64 snapprot_label_generation(const struct snapprot_volume *vol);
-/* Change nothing but the flags of a label that is no volume's yet. */
-int snapprot_label_amend(struct snapprot_label *label, u32 set, u32 clear);
-/* Change flags and numbers, durably; no label: does nothing, 0. */
+/* Change flags and write both copies durably; no label: does nothing, 0. */
 int snapprot_label_write(struct snapprot_volume *vol, u32 set, u32 clear,
 			 u64 generation, u32 lost_fault);
-/* Is this the label's store, and not an old copy? Under mutex. */
-int snapprot_label_believes(struct snapprot_volume *vol,
-			    struct snapprot_store *s);
-/* What is durable in the store may not be missing again: with mutex, or not. */
-void snapprot_known_note(struct snapprot_volume *vol, struct snapprot_store *s);
-void snapprot_known_remember(struct snapprot_volume *vol,
-			     struct snapprot_store *s);
-/* From any context: the store has moved on, and the label is to follow soon. */
-void snapprot_label_follow(struct snapprot_volume *vol);
-/* Now, and with a witness if the live volume goes. Under admin. */
-void snapprot_label_settle(struct snapprot_volume *vol, bool depart);
-void snapprot_label_work(struct work_struct *work);
 
 /* ---- event.c -------------------------------------------------------------- */
 

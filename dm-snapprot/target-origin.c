@@ -33,7 +33,7 @@ static int check_devices(struct snapprot_origin *o)
 		return -EINVAL;
 	}
 	if (o->label_dev && bdev_nr_sectors(o->label_dev->bdev) <
-	    SNAPPROT_LABEL_AREA >> SECTOR_SHIFT) {
+	    SNAPPROT_LABEL_COPIES * SNAPPROT_SECTORS_PER_BLOCK) {
 		ti->error = "Label's device is too small";
 		return -EINVAL;
 	}
@@ -85,11 +85,6 @@ static int origin_construct(struct snapprot_origin *o, unsigned int argc,
 	if (!o->vol) {
 		ti->error = "Cannot allocate the volume";
 		return -ENOMEM;
-	}
-	/* Where the resume would be too late to keep the table that there is. */
-	if (!snapprot_volume_length_ok(o->vol, ti->len)) {
-		ti->error = "Length is not that of the store";
-		return -EINVAL;
 	}
 	return 0;
 }
@@ -169,12 +164,8 @@ static void origin_postsuspend(struct dm_target *ti)
 {
 	struct snapprot_origin *o = ti->private;
 
-	if (o->vol->origin != o)
-		return;
-	snapprot_cow_drain(o->vol);
-	/* No write of the label's numbers begins now, and this one has ended. */
-	mutex_lock(&o->vol->mutex);
-	mutex_unlock(&o->vol->mutex);
+	if (o->vol->origin == o)
+		snapprot_cow_drain(o->vol);
 }
 
 static int origin_preresume(struct dm_target *ti)
@@ -221,7 +212,7 @@ static void origin_status_info(struct snapprot_volume *vol, char *result,
 	else
 		DMEMIT("- ");
 	DMEMIT("%u %s", vol->nr_held,
-	       vol->label ? "label" : "nolabel");
+	       vol->label->h.magic ? "label" : "nolabel");
 	spin_unlock_irqrestore(&vol->lock, flags);
 }
 
@@ -297,7 +288,7 @@ static void origin_io_hints(struct dm_target *ti, struct queue_limits *limits)
 
 struct target_type snapprot_origin_target = {
 	.name			= "snapprot",
-	.version		= {1, 1, 0},
+	.version		= {1, 0, 0},
 	.module			= THIS_MODULE,
 	.ctr			= origin_ctr,
 	.dtr			= origin_dtr,

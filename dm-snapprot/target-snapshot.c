@@ -43,22 +43,6 @@ static int view_construct(struct snapprot_view *v, unsigned int argc,
 	return dm_set_target_max_io_len(ti, SNAPPROT_MAX_BIO_SECTORS);
 }
 
-struct snapprot_snap *snapprot_view_snap(struct snapprot_view *v,
-					 struct snapprot_store *s)
-{
-	struct snapprot_snap *snap = snapprot_snap_find(&s->core, v->id);
-
-	lockdep_assert_held(&s->lock);
-	if (!snap)
-		return NULL;
-	if (v->bound)
-		return memcmp(v->snap, snap->uuid, sizeof(v->snap)) ? NULL :
-								       snap;
-	memcpy(v->snap, snap->uuid, sizeof(v->snap));
-	v->bound = true;
-	return snap;
-}
-
 /* With the store online, the snapshot has to be there and to have this length. */
 static int view_check(struct snapprot_view *v)
 {
@@ -71,7 +55,7 @@ static int view_check(struct snapprot_view *v)
 	s = vol->attached ? vol->store : NULL;
 	if (s) {
 		mutex_lock(&s->lock);
-		snap = snapprot_view_snap(v, s);
+		snap = snapprot_snap_find(&s->core, v->id);
 		if (!snap) {
 			v->ti->error = "No such snapshot";
 			err = -ENOENT;
@@ -132,7 +116,8 @@ static int view_map(struct dm_target *ti, struct bio *bio)
 static int view_end_io(struct dm_target *ti, struct bio *bio,
 		       blk_status_t *status)
 {
-	return snapprot_view_endio(ti->private, bio, status);
+	snapprot_view_endio(ti->private, bio, status);
+	return DM_ENDIO_DONE;
 }
 
 static void set_suspending(struct snapprot_view *v, bool suspending)
@@ -163,7 +148,7 @@ static const char *view_state(struct snapprot_view *v)
 	s = vol->attached ? vol->store : NULL;
 	if (s && snapprot_store_usable(s)) {
 		mutex_lock(&s->lock);
-		snap = snapprot_view_snap(v, s);
+		snap = snapprot_snap_find(&s->core, v->id);
 		state = snap && !snapprot_snap_lost(&s->core, snap) ?
 			"valid" : "lost";
 		mutex_unlock(&s->lock);
@@ -193,32 +178,21 @@ static void view_status(struct dm_target *ti, status_type_t type,
 	}
 }
 
-static void stack_limits(struct queue_limits *limits, struct block_device *bdev)
-{
-	/* That they do not fit together costs speed, if anything. */
-	blk_stack_limits(limits, &bdev_get_queue(bdev)->limits,
-			 get_start_sect(bdev));
-}
-
-/*
- * The reader's pages go to the origin and to the store as they are. Parts of a block
- * are read from the origin as they are asked for, of the store whole blocks are read.
- */
+/* Parts of a block are read from the origin as they are asked for. */
 static void view_io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
 	struct snapprot_view *v = ti->private;
 	struct snapprot_volume *vol = v->vol;
-	unsigned int logical, physical;
 
 	down_read(&vol->store_sem);
-	if (vol->origin_bdev)
-		stack_limits(limits, vol->origin_bdev);
-	logical = limits->logical_block_size;
-	physical = limits->physical_block_size;
-	if (vol->attached && vol->store)
-		stack_limits(limits, vol->store->dev.bdev);
-	limits->logical_block_size = logical;
-	limits->physical_block_size = physical;
+	if (vol->origin_bdev) {
+		limits->logical_block_size =
+			max(limits->logical_block_size,
+			    bdev_logical_block_size(vol->origin_bdev));
+		limits->physical_block_size =
+			max(limits->physical_block_size,
+			    limits->logical_block_size);
+	}
 	up_read(&vol->store_sem);
 }
 

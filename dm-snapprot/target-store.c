@@ -17,60 +17,48 @@ static void store_free(struct snapprot_store_target *t)
 	kfree(t);
 }
 
-/* Why there is no superblock to go by; for ti->error. */
-static int not_a_store(struct snapprot_store_target *t, void *const *copy,
-		       int err)
+static struct page *read_super(struct snapprot_io_dev *d, u64 block)
 {
-	bool old = false;
-	u32 i;
+	struct page *page = alloc_page(GFP_KERNEL);
 
-	for (i = 0; i < SNAPPROT_COPIES; i++)
-		old |= copy[i] && snapprot_is_version_1(copy[i]);
-	if (err == -EPROTONOSUPPORT) {
-		t->ti->error = old ?
-			"Store is of a version before the first release" :
-			"Store is of a newer version";
-		return err;
+	if (page && snapprot_io_block(d, REQ_OP_READ | REQ_META, block,
+				      page_address(page))) {
+		put_page(page);
+		return NULL;
 	}
-	t->ti->error = "Not a store: use snapprot format to make one";
-	return -EINVAL;
+	return page;
 }
 
-/* Whose store is this? Reads the superblocks, and believes the best one. */
+/* Whose store is this? Reads the superblocks, and believes the better one. */
 static int identify(struct snapprot_store_target *t)
 {
-	struct page *page[SNAPPROT_COPIES] = { };
-	void *copy[SNAPPROT_COPIES] = { };
 	const struct snapprot_disk_super *best;
 	struct snapprot_io_dev d;
+	struct page *a, *b;
 	int err = -EIO;
-	u32 i, seen = 0;
 
 	snapprot_io_dev_init(&d, &snapprot_ctr_pools, t->dev->bdev,
 			     t->config.io_timeout);
-	for (i = 0; i < SNAPPROT_COPIES; i++) {
-		page[i] = alloc_page(GFP_KERNEL);
-		if (!page[i] ||
-		    snapprot_io_block(&d, REQ_OP_READ | REQ_META,
-				      snapprot_super_place(i),
-				      page_address(page[i])))
-			continue;
-		copy[i] = page_address(page[i]);
-		seen++;
-	}
-	best = snapprot_super_choose((const void *)copy, &err);
+	a = read_super(&d, SNAPPROT_SUPER_BLOCK_0);
+	b = read_super(&d, SNAPPROT_SUPER_BLOCK_1);
+	best = snapprot_super_choose(a ? page_address(a) : NULL,
+				     b ? page_address(b) : NULL, &err);
 	if (best) {
 		err = 0;
 		memcpy(t->uuid, best->h.uuid, sizeof(t->uuid));
-	} else if (!seen) {
+	} else if (!a && !b) {
 		err = -EIO;
 		t->ti->error = "Cannot read the superblocks";
+	} else if (err == -EPROTONOSUPPORT) {
+		t->ti->error = "Store is of a newer version";
 	} else {
-		err = not_a_store(t, copy, err);
+		err = -EINVAL;
+		t->ti->error = "Not a store: use snapprot format to make one";
 	}
-	for (i = 0; i < SNAPPROT_COPIES; i++)
-		if (page[i])
-			put_page(page[i]);
+	if (a)
+		put_page(a);
+	if (b)
+		put_page(b);
 	snapprot_io_dev_drain(&d);
 	return err;
 }

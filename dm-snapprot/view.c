@@ -11,12 +11,7 @@
  * for anything, and a read of the origin fails.
  *
  * Old data carries a checksum, and only what matches it is returned. A part
- * of a block cannot be checked, so the whole of it is read beside. What does not
- * match is read once more into pages of our own, for the reader may write to his
- * while they are being filled: only then it is the store's fault.
- *
- * Space that becomes free is not used again while somebody who has looked it up
- * before reads it: see prepare() in ckpt.c.
+ * of a block cannot be checked, so the whole of it is read beside.
  */
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -25,15 +20,11 @@
 
 /* Blocks that a read may have to be sent on as it is. */
 #define DIRECT_BLOCKS	4
-/* Blocks for which the index is read at once. */
-#define ASK_BLOCKS	64
 
 /* Blocks in a row that come from one place, on their way. */
 struct view_run {
 	struct list_head list;		/* vol->view_reads, of the origin only */
 	struct snapprot_store *store;	/* that it comes from, if it does */
-	unsigned int turn;		/* of the store's readers */
-	bool zero;			/* it comes from nowhere */
 	u64 first, last;		/* blocks of the origin */
 	u64 place;			/* where the first is */
 	unsigned int nr_sums;
@@ -44,13 +35,11 @@ struct view_bio {
 	struct snapprot_view *view;
 	atomic_t pending;
 	blk_status_t status;
-	bool begun;
 	unsigned int passes;		/* volume->passes as it was looked up */
-	struct bvec_iter iter;		/* what is to be read, or still is */
 	/* sent on as it is, see view_direct() */
 	bool direct;
-	bool again;			/* it was, and did not match */
 	struct view_run run;
+	struct bvec_iter iter;
 	u32 sum[DIRECT_BLOCKS];
 };
 
@@ -138,8 +127,6 @@ static void run_begin(struct snapprot_volume *vol, struct view_run *run)
 	struct snapprot_store *s = run->store;
 
 	if (s) {
-		run->turn = s->view_turn;
-		atomic_inc(&s->view_turns[run->turn]);
 		atomic_inc(&s->dev.inflight);
 		if (atomic_inc_return(&s->view_parts) > 1)
 			return;
@@ -170,16 +157,13 @@ static void run_is_read(struct snapprot_volume *vol, struct view_run *run)
  * Last of all, as whoever waits for the origin's or the store's reads to end
  * frees what they need: see snapprot_io_dev_done().
  */
-static void run_end(struct snapprot_volume *vol, struct snapprot_store *s,
-		    unsigned int turn)
+static void run_end(struct snapprot_volume *vol, struct snapprot_store *s)
 {
 	unsigned long flags;
 
 	if (s) {
 		WRITE_ONCE(s->view_progress, jiffies);
 		atomic_dec(&s->view_parts);
-		if (atomic_dec_and_test(&s->view_turns[turn]))
-			wake_up_all(&s->view_wait);
 		snapprot_io_dev_done(&s->dev);
 		return;
 	}
@@ -215,44 +199,9 @@ static unsigned int in_first_block(const struct bvec_iter *iter)
 		     (iter->bi_sector & (SNAPPROT_SECTORS_PER_BLOCK - 1)));
 }
 
-/* Does what was found for a block come right behind the run? */
-static bool run_goes_on(const struct view_run *run, int ret,
-			const struct snapprot_entry *e, u64 block)
-{
-	bool zero = ret && SNAPPROT_WHERE_KIND(e->where) == SNAPPROT_KIND_ZERO;
-
-	if (!ret || zero || !run->store)
-		return run->zero == zero && !run->store == (!ret || zero);
-	return snapprot_entry_place(e) == run->place + (block - run->first);
-}
-
-static void run_start(struct view_run *run, struct snapprot_store *s, int ret,
-		      const struct snapprot_entry *e, u64 block)
-{
-	run->first = block;
-	run->nr_sums = 0;
-	run->zero = ret && SNAPPROT_WHERE_KIND(e->where) == SNAPPROT_KIND_ZERO;
-	run->store = ret && !run->zero ? s : NULL;
-	run->place = run->store ? snapprot_entry_place(e) : block;
-}
-
-/* Ask for what else will be needed of the index. */
-static void ask_rest(struct snapprot_store *s, u32 epoch,
-		     const struct bvec_iter *iter, u64 block)
-{
-	u64 end = (iter->bi_sector + (iter->bi_size >> SECTOR_SHIFT) +
-		   SNAPPROT_SECTORS_PER_BLOCK - 1) /
-		  SNAPPROT_SECTORS_PER_BLOCK;
-	struct snapprot_entry e;
-
-	for (end = min(end, block + ASK_BLOCKS); block < end; block++)
-		snapprot_lookup(&s->core, block, epoch, &e);
-}
-
 /*
  * How far what starts at @iter comes from one place in a row: fills in the
- * run and its checksums and returns its length in sectors. -EAGAIN: the index has to
- * be read first. Under store->lock.
+ * run and its checksums and returns its length in sectors. Under store->lock.
  */
 static int run_find(struct snapprot_store *s, u32 epoch,
 		    const struct bvec_iter *iter, struct view_run *run,
@@ -262,33 +211,33 @@ static int run_find(struct snapprot_store *s, u32 epoch,
 	unsigned int sectors = 0, n = in_first_block(iter);
 	struct snapprot_entry e;
 	u64 block = iter->bi_sector / SNAPPROT_SECTORS_PER_BLOCK;
-	bool part;
 	int ret;
 
+	run->first = block;
+	run->nr_sums = 0;
 	do {
 		ret = snapprot_lookup(&s->core, block, epoch, &e);
-		if (ret == -EAGAIN)
-			ask_rest(s, epoch, iter, block + 1);
-		if (ret < 0 && !sectors)
-			return ret;
-		/* What has been found is begun with. */
 		if (ret < 0)
+			return ret;
+		if (!sectors) {
+			run->store = ret ? s : NULL;
+			run->place = ret ? e.place : block;
+		} else if (!run->store != !ret ||
+			   (ret && e.place != run->place +
+					      (block - run->first))) {
 			break;
-		if (!sectors)
-			run_start(run, s, ret, &e, block);
-		else if (!run_goes_on(run, ret, &e, block))
-			break;
-		/* A part of a block goes alone. */
-		part = run->store && n < SNAPPROT_SECTORS_PER_BLOCK;
-		if (part && sectors)
-			break;
-		if (run->store)
+		}
+		if (ret && n < SNAPPROT_SECTORS_PER_BLOCK && sectors)
+			break;		/* a part of a block goes alone */
+		if (ret)
 			sum[run->nr_sums++] = e.sum;
 		sectors += n;
 		left -= n;
 		block++;
+		if (ret && n < SNAPPROT_SECTORS_PER_BLOCK)
+			break;
 		n = min(left, SNAPPROT_SECTORS_PER_BLOCK);
-	} while (left && !part);
+	} while (left);
 	run->last = block - 1;
 	return sectors;
 }
@@ -297,7 +246,7 @@ static int run_find(struct snapprot_store *s, u32 epoch,
 static bool views_readable(const struct snapprot_volume *vol)
 {
 	return snapprot_store_usable(vol->store) && vol->attached &&
-	       vol->origin_bdev && !snapprot_origin_suspect(vol);
+	       vol->origin_bdev;
 }
 
 /* The epoch of a view's snapshot, 0 if there is nothing of it to be read. */
@@ -307,12 +256,9 @@ static u32 view_epoch(struct snapprot_view *v, struct snapprot_store *s,
 	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
 	struct snapprot_snap *snap;
 
-	if (!vb->begun) {
-		/* Before why it may have been opened: pairs with set_gate(). */
-		vb->passes = smp_load_acquire(&v->vol->passes);
-	}
-	vb->begun = true;
-	snap = snapprot_view_snap(v, s);
+	/* Before why it may have been opened: pairs with set_gate(). */
+	vb->passes = smp_load_acquire(&v->vol->passes);
+	snap = snapprot_snap_find(&s->core, v->id);
 	if (!snap || snapprot_snap_lost(&s->core, snap) ||
 	    bio_end_sector(bio) > snap->sectors ||
 	    READ_ONCE(v->vol->lost_here))
@@ -332,23 +278,21 @@ static blk_status_t origin_status(struct snapprot_volume *vol, struct bio *bio,
 }
 
 /* As snapprot_data_sum() of a block that comes in parts: this one begins at @have. */
-static u32 sum_part(const struct snapprot_core *core,
-		    struct xxh64_state *state, const void *data,
+static u32 sum_part(struct xxh64_state *state, const void *data,
 		    unsigned int have, unsigned int len)
 {
 	if (len == SNAPPROT_BLOCK_SIZE)
-		return snapprot_data_sum(core, data);
+		return snapprot_data_sum(data);
 	if (!have)
-		xxh64_reset(state, core->data_seed);
+		xxh64_reset(state, 0);
 	xxh64_update(state, data, len);
 	return have + len == SNAPPROT_BLOCK_SIZE ? xxh64_digest(state) : 0;
 }
 
 /* Do the whole blocks of some data match their checksums? */
-static bool sums_match(struct bio *bio, struct bvec_iter data,
-		       const struct view_run *run, const u32 *sums)
+static bool sums_match(struct bio *bio, struct bvec_iter data, const u32 *sums,
+		       unsigned int nr)
 {
-	const struct snapprot_core *core = &run->store->core;
 	struct bvec_iter iter;
 	struct bio_vec bv;
 	unsigned int n = 0, have = 0;
@@ -362,17 +306,17 @@ static bool sums_match(struct bio *bio, struct bvec_iter data,
 			u32 sum;
 
 			len = min(bv.bv_len - done, SNAPPROT_BLOCK_SIZE - have);
-			sum = sum_part(core, &state, addr + done, have, len);
+			sum = sum_part(&state, addr + done, have, len);
 			kunmap_local(addr);
 			have += len;
 			if (have < SNAPPROT_BLOCK_SIZE)
 				continue;
-			if (n >= run->nr_sums || sum != sums[n++])
+			if (n >= nr || sum != sums[n++])
 				return false;
 			have = 0;
 		}
 	}
-	return !have && n == run->nr_sums;
+	return !have && n == nr;
 }
 
 static void store_read_failed(struct snapprot_volume *vol,
@@ -382,9 +326,6 @@ static void store_read_failed(struct snapprot_volume *vol,
 
 	DMERR_LIMIT("%s: reading preserved block %llu failed: %d", vol->name,
 		    run->first, err);
-	/* Of one that has gone, or was given up: no fault of the one that has come. */
-	if (READ_ONCE(run->store->failed) || READ_ONCE(vol->store) != run->store)
-		return;
 	snapprot_fault_raise(vol, SNAPPROT_FAULT_STORE_IO, err);
 }
 
@@ -411,9 +352,10 @@ static bool view_direct(struct snapprot_view *v, struct bio *bio)
 	s = vol->store;
 	if (views_readable(vol) && mutex_trylock(&s->lock)) {
 		epoch = view_epoch(v, s, bio);
+		s->nowait = true;
 		found = epoch && run_find(s, epoch, &bio->bi_iter, &vb->run,
-					  vb->sum) == (int)bio_sectors(bio) &&
-			!vb->run.zero;
+					  vb->sum) == (int)bio_sectors(bio);
+		s->nowait = false;
 		if (found)
 			run_begin(vol, &vb->run);
 		mutex_unlock(&s->lock);
@@ -422,6 +364,7 @@ static bool view_direct(struct snapprot_view *v, struct bio *bio)
 	if (!found)
 		return false;
 	vb->direct = true;
+	vb->iter = bio->bi_iter;
 	if (vb->run.store) {
 		bio_set_dev(bio, s->dev.bdev);
 		bio->bi_iter.bi_sector = vb->run.place *
@@ -432,65 +375,52 @@ static bool view_direct(struct snapprot_view *v, struct bio *bio)
 	return true;
 }
 
-static void view_queue(struct snapprot_volume *vol, struct bio *bio)
-{
-	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
-	unsigned long flags;
-
-	vb->status = BLK_STS_OK;
-	atomic_set(&vb->pending, 1);
-	spin_lock_irqsave(&vol->lock, flags);
-	bio_list_add(&vol->view_bios, bio);
-	spin_unlock_irqrestore(&vol->lock, flags);
-	snapprot_view_kick(vol);
-}
-
 /**
  * snapprot_view_endio() - a bio of a view ends
  * @v: the view
  * @bio: what has ended
  * @status: with what, which may change
  *
- * Context: as dm_target.end_io, any. Return: DM_ENDIO_*.
+ * Context: as dm_target.end_io, any.
  */
-int snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
-			blk_status_t *status)
+void snapprot_view_endio(struct snapprot_view *v, struct bio *bio,
+			 blk_status_t *status)
 {
 	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
 	struct view_run *run = &vb->run;
 
 	if (!vb->direct)
-		return DM_ENDIO_DONE;
+		return;
 	vb->direct = false;
 	if (!run->store)
 		*status = origin_status(v->vol, bio, *status);
-	else if (*status)
+	else if (!*status &&
+		 !sums_match(bio, vb->iter, vb->sum, run->nr_sums))
+		*status = BLK_STS_PROTECTION;
+	if (run->store && *status)
 		store_read_failed(v->vol, run, *status);
-	else
-		vb->again = !sums_match(bio, vb->iter, run, vb->sum);
 	run_is_read(v->vol, run);
-	run_end(v->vol, run->store, run->turn);
-	if (!vb->again)
-		return DM_ENDIO_DONE;
-	bio->bi_iter = vb->iter;
-	view_queue(v->vol, bio);
-	return DM_ENDIO_INCOMPLETE;
+	run_end(v->vol, run->store);
 }
 
 int snapprot_view_map(struct snapprot_view *v, struct bio *bio)
 {
 	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+	struct snapprot_volume *vol = v->vol;
+	unsigned long flags;
 
 	if (bio_op(bio) != REQ_OP_READ)
 		return DM_MAPIO_KILL;
 	vb->view = v;
-	vb->begun = false;
 	vb->direct = false;
-	vb->again = false;
-	vb->iter = bio->bi_iter;
 	if (view_direct(v, bio))
 		return DM_MAPIO_REMAPPED;
-	view_queue(v->vol, bio);
+	vb->status = BLK_STS_OK;
+	atomic_set(&vb->pending, 1);
+	spin_lock_irqsave(&vol->lock, flags);
+	bio_list_add(&vol->view_bios, bio);
+	spin_unlock_irqrestore(&vol->lock, flags);
+	snapprot_view_kick(vol);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -508,83 +438,40 @@ static void part_done(struct view_part *p)
 {
 	struct snapprot_volume *vol = p->vol;
 	struct snapprot_store *s = p->run.store;
-	unsigned int turn = p->run.turn;
 
 	parent_done(p->parent, p->status);
 	part_free(p);
-	run_end(vol, s, turn);
+	run_end(vol, s);
 }
 
-/* Copy from a block to the parent's pages what belongs there; moves on behind it. */
-static void part_copy(struct view_part *p, struct bvec_iter *at,
-		      const char *data)
+static bool part_copy_checked(struct view_part *p)
 {
-	unsigned int offset = at->bi_size == p->iter.bi_size ? p->offset : 0;
-	struct bvec_iter iter, block = *at;
+	char *data = page_address(p->page);
+	struct bvec_iter iter;
 	struct bio_vec bv;
+	unsigned int offset = p->offset;
 
-	block.bi_size = min(block.bi_size, SNAPPROT_BLOCK_SIZE - offset);
-	__bio_for_each_segment(bv, p->parent, iter, block) {
+	if (snapprot_data_sum(data) != p->sum[0])
+		return false;
+	__bio_for_each_segment(bv, p->parent, iter, p->iter) {
 		memcpy_to_bvec(&bv, data + offset);
 		offset += bv.bv_len;
 	}
-	bio_advance_iter(p->parent, at, block.bi_size);
-}
-
-/* Is it right what has been read? */
-static bool part_matches(struct view_part *p)
-{
-	struct bvec_iter at = p->iter;
-
-	if (!p->page)
-		return sums_match(p->parent, p->iter, &p->run, p->sum);
-	if (snapprot_data_sum(&p->run.store->core, page_address(p->page)) !=
-	    p->sum[0])
-		return false;
-	part_copy(p, &at, page_address(p->page));
 	return true;
-}
-
-/* Once more, block by block into a page that nobody else writes to. */
-static blk_status_t part_again(struct view_part *p)
-{
-	struct snapprot_store *s = p->run.store;
-	struct bvec_iter at = p->iter;
-	unsigned int i;
-
-	if (!p->page)
-		p->page = alloc_page(GFP_NOIO);
-	if (!p->page)
-		return BLK_STS_RESOURCE;
-	for (i = 0; i < p->run.nr_sums; i++) {
-		void *data = page_address(p->page);
-		int err;
-
-		err = snapprot_io_block(&s->dev, REQ_OP_READ, p->run.place + i,
-					data);
-		if (err)
-			return errno_to_blk_status(err);
-		if (snapprot_data_sum(&s->core, data) != p->sum[i])
-			return BLK_STS_PROTECTION;
-		part_copy(p, &at, data);
-	}
-	return BLK_STS_OK;
 }
 
 static void part_work(struct work_struct *work)
 {
 	struct view_part *p = container_of(work, struct view_part, work);
-	unsigned int noio = memalloc_noio_save();
-	bool short_of_memory = false;
 
-	if (!p->status && !part_matches(p)) {
-		p->status = part_again(p);
-		short_of_memory = p->status == BLK_STS_RESOURCE;
-	}
-	if (p->status && !short_of_memory)
+	if (!p->status &&
+	    !(p->page ? part_copy_checked(p) :
+			sums_match(p->parent, p->iter, p->sum,
+				   p->run.nr_sums)))
+		p->status = BLK_STS_PROTECTION;
+	if (p->status)
 		store_read_failed(p->vol, &p->run, p->status);
 	part_done(p);
-	memalloc_noio_restore(noio);
 }
 
 static void part_endio(struct bio *bio)
@@ -655,15 +542,6 @@ static struct view_part *part_new(struct snapprot_volume *vol,
 	return p;
 }
 
-static void zero_fill(struct bio *bio, struct bvec_iter data)
-{
-	struct bvec_iter iter;
-	struct bio_vec bv;
-
-	__bio_for_each_segment(bv, bio, iter, data)
-		memzero_bvec(&bv);
-}
-
 /* Start what comes first of @iter, and move on behind it. */
 static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 		      struct bio *parent, u32 epoch, struct bvec_iter *iter)
@@ -677,7 +555,7 @@ static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 		return -ENOMEM;
 	mutex_lock(&s->lock);
 	sectors = run_find(s, epoch, iter, &p->run, p->sum);
-	if (sectors > 0 && !p->run.zero)
+	if (sectors > 0)
 		run_begin(vol, &p->run);
 	mutex_unlock(&s->lock);
 	if (sectors < 0) {
@@ -692,145 +570,76 @@ static int part_start(struct snapprot_volume *vol, struct snapprot_store *s,
 	p->iter = *iter;
 	p->iter.bi_size = sectors << SECTOR_SHIFT;
 	bio_advance_iter(parent, iter, sectors << SECTOR_SHIFT);
-	if (p->run.zero) {
-		zero_fill(parent, p->iter);
-		part_free(p);
-	} else {
-		part_submit(p, s, offset);
-	}
+	part_submit(p, s, offset);
 	return 0;
 }
 
-/* What view_read() says: it has begun, or what it waits for. */
-enum view_wait {
-	BEGUN,		/* or ended with an error */
-	WAITS_STORE,	/* which is suspended */
-	WAITS_ORIGIN,	/* for its next table */
-	WAITS_INDEX,	/* which is being read */
-};
-
-/* One bio of a view, or what is left of it. */
-static enum view_wait view_read(struct snapprot_volume *vol, struct bio *bio)
+/*
+ * One bio of a view: 0 started (or ended with an error), -EAGAIN it has to
+ * wait for the store, -EBUSY for the origin's next table.
+ */
+static int view_read(struct snapprot_volume *vol, struct bio *bio)
 {
 	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
 	struct snapprot_store *s = vol->store;
+	struct bvec_iter iter = bio->bi_iter;
 	u32 epoch;
 	int err = 0;
 
 	if (s && vol->attached && READ_ONCE(s->suspended))
-		return WAITS_STORE;
+		return -EAGAIN;
 	if (s && vol->attached && READ_ONCE(vol->origin_moves))
-		return WAITS_ORIGIN;
+		return -EBUSY;
 	if (!views_readable(vol)) {
 		parent_done(bio, BLK_STS_IOERR);
-		return BEGUN;
+		return 0;
 	}
 	mutex_lock(&s->lock);
 	epoch = view_epoch(vb->view, s, bio);
 	mutex_unlock(&s->lock);
 	if (!epoch)
 		err = -EIO;
-	while (!err && vb->iter.bi_size)
-		err = part_start(vol, s, bio, epoch, &vb->iter);
-	if (err == -EAGAIN)
-		return WAITS_INDEX;
+	while (!err && iter.bi_size)
+		err = part_start(vol, s, bio, epoch, &iter);
 	if (epoch && err && err != -ENOMEM)
 		snapprot_store_broken(s, err, SNAPPROT_FAULT_STORE_IO);
 	parent_done(bio, errno_to_blk_status(err));
-	return BEGUN;
+	return 0;
 }
 
-/* It was at another device before, and has ended there: it will end again. */
-static void take_back(struct bio *bio)
-{
-	struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
-	struct dm_table *table = vb->view->ti->table;
-
-	if (!vb->again)
-		return;
-	vb->again = false;
-	bio_set_dev(bio, dm_disk(dm_table_get_md(table))->part0);
-}
-
-/* Look at all bios. Return: the index is being read for some, which are in @asked. */
-static bool look_at_all(struct snapprot_volume *vol, struct bio_list *todo,
-			struct bio_list *asked, struct bio_list *kept)
-{
-	struct bio *bio;
-
-	while ((bio = bio_list_pop(todo))) {
-		struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
-
-		take_back(bio);
-		switch (view_read(vol, bio)) {
-		case BEGUN:
-			break;
-		case WAITS_INDEX:
-			bio_list_add(asked, bio);
-			break;
-		case WAITS_STORE:
-			/* The origin comes without anybody's help, it may not. */
-			if (READ_ONCE(vb->view->suspending)) {
-				parent_done(bio, vb->view->noflush ?
-					    BLK_STS_DM_REQUEUE : BLK_STS_IOERR);
-				break;
-			}
-			fallthrough;
-		case WAITS_ORIGIN:
-			bio_list_add(kept, bio);
-			break;
-		}
-	}
-	return !bio_list_empty(asked);
-}
-
-/* What has come meanwhile. */
-static void take_new(struct snapprot_volume *vol, struct bio_list *todo)
-{
-	spin_lock_irq(&vol->lock);
-	bio_list_merge(todo, &vol->view_bios);
-	bio_list_init(&vol->view_bios);
-	spin_unlock_irq(&vol->lock);
-}
-
-/*
- * All that wait are looked at before the index is waited for, so that it is read
- * for all of them at once.
- */
 void snapprot_view_work(struct work_struct *work)
 {
 	struct snapprot_volume *vol = container_of(work, struct snapprot_volume,
 						   view_work);
 	unsigned int noio = memalloc_noio_save();
-	struct bio_list todo, asked, kept;
-	bool again = false;
+	struct bio_list todo, kept;
+	struct bio *bio;
 
-	bio_list_init(&todo);
-	bio_list_init(&asked);
 	bio_list_init(&kept);
-	down_read(&vol->store_sem);
-	take_new(vol, &todo);
-	while (look_at_all(vol, &todo, &asked, &kept)) {
-		int err = snapprot_cache_wait(vol->store);
+	spin_lock_irq(&vol->lock);
+	todo = vol->view_bios;
+	bio_list_init(&vol->view_bios);
+	spin_unlock_irq(&vol->lock);
 
-		if (err)
-			snapprot_store_broken(vol->store, err,
-					      SNAPPROT_FAULT_STORE_IO);
-		todo = asked;
-		bio_list_init(&asked);
-		again = rwsem_is_contended(&vol->store_sem);
-		if (again)
-			break;
-		take_new(vol, &todo);
+	down_read(&vol->store_sem);
+	while ((bio = bio_list_pop(&todo))) {
+		struct view_bio *vb = dm_per_bio_data(bio, sizeof(*vb));
+		int err = view_read(vol, bio);
+
+		if (!err)
+			continue;
+		/* The origin comes without anybody's help, the store may not. */
+		if (err == -EAGAIN && READ_ONCE(vb->view->suspending))
+			parent_done(bio, vb->view->noflush ?
+				    BLK_STS_DM_REQUEUE : BLK_STS_IOERR);
+		else
+			bio_list_add(&kept, bio);
 	}
 	up_read(&vol->store_sem);
 
-	bio_list_merge(&kept, &todo);
 	spin_lock_irq(&vol->lock);
 	bio_list_merge_head(&vol->view_bios, &kept);
 	spin_unlock_irq(&vol->lock);
-	if (again)
-		snapprot_view_kick(vol);
 	memalloc_noio_restore(noio);
 }
 

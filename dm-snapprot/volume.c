@@ -97,16 +97,9 @@ void snapprot_device_release(void *owner)
 
 static void volume_free(struct snapprot_volume *vol)
 {
-	/* Those first that queue work for the others. */
 	if (vol->fault_wq) {
 		cancel_delayed_work_sync(&vol->grace_work);
 		cancel_delayed_work_sync(&vol->grow_work);
-		cancel_work_sync(&vol->fault_work);
-		cancel_work_sync(&vol->full_work);
-	}
-	if (vol->label_wq) {
-		cancel_delayed_work_sync(&vol->label_work);
-		destroy_workqueue(vol->label_wq);
 	}
 	if (vol->cow_wq) {
 		flush_work(&vol->cow_work);
@@ -123,9 +116,9 @@ static void volume_free(struct snapprot_volume *vol)
 		destroy_workqueue(vol->fault_wq);
 	snapprot_cow_exit(vol);
 	snapprot_pools_exit(&vol->pools);
-	snapprot_pools_exit(&vol->label_pools);
-	free_percpu(vol->recent);
-	snapprot_label_close(vol->label);
+	if (vol->label_page)
+		put_page(vol->label_page);
+	kfree(vol->label);
 	kfree(vol);
 }
 
@@ -146,17 +139,14 @@ static int volume_init(struct snapprot_volume *vol)
 	INIT_WORK(&vol->full_work, snapprot_full_work);
 	INIT_DELAYED_WORK(&vol->grace_work, snapprot_grace_work);
 	INIT_DELAYED_WORK(&vol->grow_work, snapprot_grow_work);
-	INIT_DELAYED_WORK(&vol->label_work, snapprot_label_work);
-	vol->label_at = jiffies;
 	snapprot_view_init(vol);
 	err = snapprot_pools_init(&vol->pools);
-	if (!err)
-		err = snapprot_pools_init_io(&vol->label_pools);
 	if (!err)
 		err = snapprot_cow_init(vol);
 	if (err)
 		return err;
-	vol->recent = alloc_percpu(struct snapprot_recent);
+	vol->label = kzalloc(sizeof(*vol->label), GFP_KERNEL);
+	vol->label_page = alloc_page(GFP_KERNEL);
 	/* On the processor of the writer, who is about to wait for it. */
 	vol->cow_wq = alloc_workqueue("snapprot_cow", flags | WQ_PERCPU |
 				      WQ_CPU_INTENSIVE, 0);
@@ -164,26 +154,10 @@ static int volume_init(struct snapprot_volume *vol)
 	vol->view_wq = alloc_ordered_workqueue("snapprot_view", flags);
 	vol->ckpt_wq = alloc_ordered_workqueue("snapprot_ckpt", flags);
 	vol->fault_wq = alloc_ordered_workqueue("snapprot_fault", flags);
-	vol->label_wq = alloc_ordered_workqueue("snapprot_label", flags);
-	if (!vol->recent || !vol->cow_wq || !vol->sum_wq || !vol->view_wq ||
-	    !vol->ckpt_wq || !vol->fault_wq || !vol->label_wq)
+	if (!vol->label || !vol->label_page || !vol->cow_wq ||
+	    !vol->sum_wq || !vol->view_wq || !vol->ckpt_wq || !vol->fault_wq)
 		return -ENOMEM;
 	return 0;
-}
-
-static struct snapprot_volume *volume_new(const u8 *uuid)
-{
-	struct snapprot_volume *vol = kzalloc(sizeof(*vol), GFP_KERNEL);
-
-	if (!vol)
-		return NULL;
-	memcpy(vol->uuid, uuid, sizeof(vol->uuid));
-	snapprot_uuid_format(uuid, vol->name);
-	if (volume_init(vol)) {
-		volume_free(vol);
-		return NULL;
-	}
-	return vol;
 }
 
 static struct snapprot_volume *volume_find(const u8 *uuid)
@@ -206,26 +180,25 @@ static struct snapprot_volume *volume_find(const u8 *uuid)
  */
 struct snapprot_volume *snapprot_volume_get(const u8 *uuid)
 {
-	struct snapprot_volume *vol, *new;
+	struct snapprot_volume *vol;
 
 	mutex_lock(&snapprot_registry_lock);
 	vol = volume_find(uuid);
-	mutex_unlock(&snapprot_registry_lock);
 	if (vol)
-		return vol;
-	/* Not under the lock: what frees memory may have to take it. */
-	new = volume_new(uuid);
-	if (!new)
-		return NULL;
-	mutex_lock(&snapprot_registry_lock);
-	vol = volume_find(uuid);
-	if (!vol) {
-		list_add(&new->list, &volumes);
-		vol = new;
+		goto out;
+	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
+	if (!vol)
+		goto out;
+	memcpy(vol->uuid, uuid, sizeof(vol->uuid));
+	snapprot_uuid_format(uuid, vol->name);
+	if (volume_init(vol)) {
+		volume_free(vol);
+		vol = NULL;
+		goto out;
 	}
+	list_add(&vol->list, &volumes);
+out:
 	mutex_unlock(&snapprot_registry_lock);
-	if (vol != new)
-		volume_free(new);
 	return vol;
 }
 
@@ -297,27 +270,8 @@ void snapprot_volume_count(struct snapprot_volume *vol)
 	valid = snapprot_snaps_valid(&s->core);
 	all = s->core.nr_snaps;
 	mutex_unlock(&s->lock);
-	/* The store may not know it yet. */
-	if (READ_ONCE(vol->lost_here))
-		valid = 0;
 	spin_lock_irq(&vol->lock);
 	vol->nr_valid = valid;
 	vol->nr_lost = all - valid;
 	spin_unlock_irq(&vol->lock);
-}
-
-/**
- * snapprot_volume_length_ok() - may a table of the live volume have this length?
- * @vol: the volume
- * @sectors: the length
- *
- * Another one than the store was made for would have writes in the log that no
- * replay believes. A store that has not come yet says so itself when it does.
- *
- * Context: any; what holds is what it says under volume->admin.
- */
-bool snapprot_volume_length_ok(struct snapprot_volume *vol, sector_t sectors)
-{
-	return !READ_ONCE(vol->known.here) ||
-	       READ_ONCE(vol->known.sectors) == sectors;
 }

@@ -49,41 +49,8 @@ const char *admin_strerror(int err);
 /* Snapshots of a volume; free @snaps. Their number, or a negative errno. */
 int admin_snaps(const struct mapper_dev *live, struct snap_info **snaps);
 
-/* What they cost; free @usage. Their number, or a negative errno. */
-int admin_usage(const struct mapper_dev *live, struct snap_usage **usage);
-
 /* An id as it is typed. A code. */
 int admin_parse_id(const char *text, uint32_t *id);
-
-/**
- * admin_resolve() - the snapshot that is meant by an id or a name
- *
- * A number is an id, whether or not there is such a snapshot. A code.
- */
-int admin_resolve(const struct mapper_dev *live, const char *text,
-		  uint32_t *id);
-
-/* May this be the name of a snapshot? One that looks like an id may not. A code. */
-int admin_check_name(const char *name);
-
-/**
- * admin_parse_hold() - until when something is to be held
- * @text: "forever", as 30d from now on, or a time as 2026-01-31 or 2026-01-31T23:59
- *
- * A code.
- */
-int admin_parse_hold(const char *text, uint64_t *hold);
-
-/**
- * admin_snap_words() - the words of a message for a name and a hold
- * @name: or NULL
- * @hold: or NULL
- */
-void admin_snap_words(char *words, size_t len, const char *name,
-		      const uint64_t *hold);
-
-/* Longest message with such words. */
-#define ADMIN_WORDS	256
 
 /**
  * admin_confirm() - ask before what cannot be undone

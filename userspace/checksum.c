@@ -1,119 +1,67 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's siphash(), which is SipHash-2-4 with a result of 64 bits, as its
- * authors describe it: both the key and the bytes are read as little-endian
- * numbers. xxh64 is libxxhash's.
+ * crc32c (Castagnoli) eight bytes at a time, as the kernel's crc32c() computes
+ * it: the caller seeds, and nothing is inverted here. xxh64 is libxxhash's.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "../dm-snapprot/core/platform.h"
 
-struct sip {
-	u64 v0, v1, v2, v3;
-};
+#define CRC32C_POLY	0x82f63b78u	/* reflected */
 
-static inline u64 rotate(u64 x, u32 n)
+static u32 table[8][256];
+
+__attribute__((constructor))
+static void crc32c_init(void)
 {
-	return x << n | x >> (64 - n);
-}
+	u32 i, j;
 
-static inline void sip_round(struct sip *s)
-{
-	s->v0 += s->v1;
-	s->v2 += s->v3;
-	s->v1 = rotate(s->v1, 13) ^ s->v0;
-	s->v3 = rotate(s->v3, 16) ^ s->v2;
-	s->v0 = rotate(s->v0, 32);
-	s->v2 += s->v1;
-	s->v0 += s->v3;
-	s->v1 = rotate(s->v1, 17) ^ s->v2;
-	s->v3 = rotate(s->v3, 21) ^ s->v0;
-	s->v2 = rotate(s->v2, 32);
-}
+	for (i = 0; i < 256; i++) {
+		u32 crc = i;
 
-static inline struct sip sip_start(const siphash_key_t *key)
-{
-	return (struct sip){
-		key->key[0] ^ 0x736f6d6570736575ull,
-		key->key[1] ^ 0x646f72616e646f6dull,
-		key->key[0] ^ 0x6c7967656e657261ull,
-		key->key[1] ^ 0x7465646279746573ull,
-	};
-}
-
-static inline void sip_add(struct sip *s, u64 m)
-{
-	s->v3 ^= m;
-	sip_round(s);
-	sip_round(s);
-	s->v0 ^= m;
-}
-
-static inline u64 sip_end(struct sip *s, u64 last)
-{
-	u32 i;
-
-	sip_add(s, last);
-	s->v2 ^= 0xff;
-	for (i = 0; i < 4; i++)
-		sip_round(s);
-	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
-}
-
-/**
- * siphash() - keyed checksum of some bytes
- * @data: bytes, aligned or not
- * @len: how many
- * @key: the key, as numbers
- *
- * Return: the sum.
- */
-u64 siphash(const void *data, size_t len, const siphash_key_t *key)
-{
-	struct sip s = sip_start(key);
-	u64 last = (u64)len << 56;
-	const u8 *p = data;
-	size_t left;
-	u64 m;
-
-	for (left = len; left >= sizeof(m); left -= sizeof(m)) {
-		memcpy(&m, p, sizeof(m));
-		sip_add(&s, le64toh(m));
-		p += sizeof(m);
+		for (j = 0; j < 8; j++)
+			crc = crc & 1 ? crc >> 1 ^ CRC32C_POLY : crc >> 1;
+		table[0][i] = crc;
 	}
-	while (left--)
-		last |= (u64)p[left] << 8 * left;
-	return sip_end(&s, last);
+	for (i = 0; i < 256; i++) {
+		for (j = 1; j < 8; j++) {
+			u32 crc = table[j - 1][i];
+
+			table[j][i] = crc >> 8 ^ table[0][crc & 255];
+		}
+	}
 }
 
 /**
- * siphash_3u64() - keyed checksum of three numbers
- * @a: first
- * @b: second
- * @c: third
- * @key: the key
- *
- * Return: that of the 24 bytes that they are on disk.
- */
-u64 siphash_3u64(u64 a, u64 b, u64 c, const siphash_key_t *key)
-{
-	struct sip s = sip_start(key);
-
-	sip_add(&s, a);
-	sip_add(&s, b);
-	sip_add(&s, c);
-	return sip_end(&s, 24ull << 56);
-}
-
-/**
- * xxh64() - checksum of some bytes
+ * crc32c() - checksum of some bytes
+ * @crc: seed, or the result for the bytes before these
  * @data: bytes
  * @len: how many
- * @seed: of the checksum
  *
- * Return: the sum.
+ * Return: the new value.
  */
+u32 crc32c(u32 crc, const void *data, size_t len)
+{
+	const u8 *p = data;
+
+	for (; len >= 8; p += 8, len -= 8) {
+		u32 low, high;
+
+		memcpy(&low, p, 4);
+		memcpy(&high, p + 4, 4);
+		low = le32toh(low) ^ crc;
+		high = le32toh(high);
+		crc = table[7][low & 255] ^ table[6][low >> 8 & 255] ^
+		      table[5][low >> 16 & 255] ^ table[4][low >> 24] ^
+		      table[3][high & 255] ^ table[2][high >> 8 & 255] ^
+		      table[1][high >> 16 & 255] ^ table[0][high >> 24];
+	}
+	for (; len; p++, len--)
+		crc = crc >> 8 ^ table[0][(crc ^ *p) & 255];
+	return crc;
+}
+
 u64 xxh64(const void *data, size_t len, u64 seed)
 {
 	return XXH64(data, len, seed);

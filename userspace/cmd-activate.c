@@ -33,8 +33,6 @@
  * @label: the same, of the label's own device
  * @store: the same
  * @volume: its UUID
- * @store_id: of the store that belongs to the label, if @labelled
- * @labelled: there is a label that can be read
  * @sectors: length of the live volume; 0 if only the store knows
  */
 struct job {
@@ -47,16 +45,13 @@ struct job {
 	dev_t label_dev;
 	u64 origin_device_sectors;
 	char volume[37];
-	u8 store_id[16];
-	bool labelled;
 	u64 sectors;
 };
 
 /* ---- what is on the devices ------------------------------------------------------ */
 
-/* @hint: sector where a label may be as well, 0 for none. */
-static int look_for_label(const struct job *job, const char *path, u64 hint,
-			  struct identity *id, dev_t *number, u64 *sectors)
+static int look_at(const struct job *job, const char *path, struct identity *id,
+		   dev_t *number, u64 *sectors)
 {
 	struct device dev = DEVICE_CLOSED;
 	int code, err;
@@ -68,8 +63,6 @@ static int look_for_label(const struct job *job, const char *path, u64 hint,
 		code = complain(TOOL_WRONG, "%s: %s: is no block device",
 				job->e->name, path);
 	err = code ? 0 : identify(&dev, id);
-	if (!code && !err && hint && id->label[LABEL_ON_ORIGIN] == TRACE_NONE)
-		err = identify_label_at(&dev, hint, id);
 	if (err)
 		code = complain(TOOL_FAILED, "%s: %s: %s", job->e->name, path,
 				strerror(-err));
@@ -77,32 +70,6 @@ static int look_for_label(const struct job *job, const char *path, u64 hint,
 	*sectors = dev.sectors;
 	device_close(&dev);
 	return code;
-}
-
-static int look_at(const struct job *job, const char *path, struct identity *id,
-		   dev_t *number, u64 *sectors)
-{
-	return look_for_label(job, path, 0, id, number, sectors);
-}
-
-/*
- * Where the volume ends, going by the store that the tab names; 0 if that cannot be
- * told. Of an origin that has grown the label is there, and not at the end.
- */
-static u64 store_says(const struct job *job)
-{
-	static struct identity id;
-	char *path = job->e->store ? locate_spec(job->e->store) : NULL;
-	struct device dev = { .path = path, .fd = -1 };
-	u64 sectors = 0;
-
-	if (path && !device_open(&dev, path, 0)) {
-		if (!identify(&dev, &id) && id.store == TRACE_VALID)
-			sectors = le64_to_cpu(id.super.origin_sectors);
-		device_close(&dev);
-	}
-	free(path);
-	return sectors;
 }
 
 static int take_label(struct job *job, const char *path,
@@ -119,17 +86,8 @@ static int take_label(struct job *job, const char *path,
 				"%s: %s: its label is %s; uuid= would be needed to go on",
 				job->e->name, path,
 				id->label[place] == TRACE_NEWER ?
-				"of a newer version" :
-				id->label[place] == TRACE_OLD ?
-				"of a version before the first release" :
-				"damaged");
-	if (!label_is_here(id, place))
-		return complain(TOOL_WRONG,
-				"%s: %s: has the label of another device, whose end it shows",
-				job->e->name, path);
+				"of a newer version" : "damaged");
 	snapprot_uuid_format(l->h.uuid, job->volume);
-	memcpy(job->store_id, l->store_id, sizeof(job->store_id));
-	job->labelled = true;
 	job->sectors = le64_to_cpu(l->origin_sectors);
 	return 0;
 }
@@ -140,9 +98,8 @@ static int find_label(struct job *job)
 	u64 sectors;
 	int code;
 
-	code = look_for_label(job, job->origin, job->e->label ? 0 :
-			      store_says(job), &id, &job->origin_dev,
-			      &job->origin_device_sectors);
+	code = look_at(job, job->origin, &id, &job->origin_dev,
+		       &job->origin_device_sectors);
 	if (code)
 		return code;
 	if (!job->e->label)
@@ -205,32 +162,9 @@ static bool is_our_store(struct job *job, const struct identity *id)
 	snapprot_uuid_format(id->super.h.uuid, uuid);
 	if (strcmp(uuid, job->volume))
 		return false;
-	/* It was formatted anew, or what is here was before that. */
-	if (job->labelled && memcmp(id->super.store_id, job->store_id,
-				    sizeof(job->store_id)))
-		return false;
 	if (!job->sectors)
 		job->sectors = le64_to_cpu(id->super.origin_sectors);
 	return true;
-}
-
-/* Wherever it has turned up. 0 also if it is nowhere. */
-static int search_store(struct job *job)
-{
-	struct found_store found;
-
-	locate_store(job->scan, job->volume,
-		     job->labelled ? job->store_id : NULL, &found);
-	if (!found.other) {
-		job->store = found.path;
-		return 0;
-	}
-	complain(TOOL_WRONG,
-		 "%s: both %s and %s are this volume's store; take away the one that is a copy, or name the right one in the tab",
-		 job->e->name, found.path, found.other);
-	free(found.path);
-	free(found.other);
-	return TOOL_WRONG;
 }
 
 static int load_store(struct job *job, dev_t number, u64 sectors)
@@ -274,10 +208,7 @@ static int bring_store(struct job *job, bool *loaded)
 	}
 	if (!job->store || !is_our_store(job, &id)) {
 		free(job->store);
-		job->store = NULL;
-		code = search_store(job);
-		if (code)
-			return code;
+		job->store = locate_store(job->scan, job->volume);
 		if (!job->store && job->e->store)
 			job->store = locate_spec(job->e->store);
 		if (!job->store)

@@ -4,21 +4,16 @@
  *
  * Two readers look at the store: the one of the core, which is what the kernel
  * will make of it, with its own check of every node, place, bitmap and old
- * block; and the one of repair, which goes on where the core gives up, and says of
- * each copy of the superblock and each block of the index what is wrong with it.
+ * block; and the one of repair, which goes on where the core gives up, looks at
+ * both superblocks and finds a log that goes on behind its end.
  */
 #include <getopt.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdio.h>
 
 #include "identify.h"
 #include "image.h"
-#include "progress.h"
 #include "tool.h"
-
-/* More are counted, and not listed. */
-#define MAX_FINDINGS	10000u
 
 /**
  * struct finding - a broken rule, or what only looks like one
@@ -30,16 +25,10 @@ struct finding {
 	char *what;
 };
 
-/**
- * struct findings - some of a kind
- * @count: in the list
- * @more: that are not
- */
 struct findings {
 	struct finding *list;
 	u32 count;
 	u32 max;
-	u64 more;
 };
 
 /**
@@ -47,25 +36,17 @@ struct findings {
  * @problems: what is damaged
  * @notes: what a crash leaves as well
  * @from_image: the first so many problems were found by the image's reader
- * @loaded: the core has loaded the store
- * @data: old data is looked at
+ * @log_seq: where the image's reader found the log to end
  * @uuid: text, empty if it is not known
  * @no_memory: the lists are incomplete
- * @cut: a part of the index is damaged, so that nothing leads to what it led to
- * @orphans: blocks of that kind
- * @orphan: the first of them
  */
 struct check {
 	struct findings problems;
 	struct findings notes;
 	u32 from_image;
-	bool loaded;
-	bool data;
+	u64 log_seq;
 	char uuid[37];
 	bool no_memory;
-	bool cut;
-	u64 orphans;
-	u64 orphan;
 };
 
 /* ---- findings ------------------------------------------------------------- */
@@ -76,10 +57,6 @@ static void add_finding(struct check *c, struct findings *f, u64 block,
 	struct finding *list;
 	u32 max;
 
-	if (f->count == MAX_FINDINGS) {
-		f->more++;
-		return;
-	}
 	if (f->count == f->max) {
 		max = f->max ? 2 * f->max : 16;
 		list = realloc(f->list, max * sizeof(*list));
@@ -127,28 +104,16 @@ static void core_problem(void *ctx, u64 block, const char *what)
 	struct check *c = ctx;
 	u32 i;
 
-	if (c->cut && !strcmp(what, "in use, and nobody owns it")) {
-		if (!c->orphans++)
-			c->orphan = block;
-		return;
-	}
 	for (i = 0; i < c->from_image; i++)
 		if (c->problems.list[i].block == block)
 			return;
 	add_finding(c, &c->problems, block, what);
 }
 
-static void core_progress(void *ctx, u64 done, u64 total)
-{
-	(void)ctx;
-	progress_show(done, total);
-}
-
 /* ---- the two readers ---------------------------------------------------------- */
 
-/* 0, or why nothing can be told. @end: what is missing of the log, for the core. */
-static int check_image(struct check *c, struct store_env *se, u64 end,
-		       bool *version_1)
+/* 0, or why nothing can be told. */
+static int check_image(struct check *c, struct store_env *se)
 {
 	static const struct image_ops ops = {
 		.damage = image_problem,
@@ -158,50 +123,43 @@ static int check_image(struct check *c, struct store_env *se, u64 end,
 	int err;
 
 	err = image_open(&img, se, &ops, c);
-	*version_1 = img.version_1;
 	if (!err) {
 		snapprot_uuid_format(img.super->h.uuid, c->uuid);
-		/* Its header is whole, its old blocks are not. */
-		if (c->loaded && end < img.log_seq && !c->notes.count)
-			image_note(c, img.log_block,
-				   "step of the log that was never finished");
-		/* A store that loads has been searched. */
-		if (!c->loaded)
-			err = image_search(&img);
+		c->log_seq = img.log_seq;
+		err = image_search(&img);
 	}
 	image_close(&img);
 	if (err == -EBADMSG) {
 		image_problem(c, SNAPPROT_SUPER_BLOCK_0,
-			      "all superblocks are damaged");
+			      "both superblocks are damaged");
 		err = 0;
 	}
 	c->from_image = c->problems.count;
-	c->cut = c->problems.count;
 	return err;
 }
 
-static int check_core(struct check *c, struct snapprot_core *core)
+static int check_core(struct check *c, struct store_env *se)
 {
 	static const struct snapprot_check_ops ops = {
 		.problem = core_problem,
-		.progress = core_progress,
 	};
+	struct snapprot_core core;
 	int err;
 
-	progress_show(0, core->space.used + 1);
-	err = snapprot_store_check(core, c->data, &ops, c);
-	progress_end();
-	if (c->orphans)
-		image_problem(c, c->orphan,
-			      "the first of the blocks in use to which nothing leads any more");
-	return err < 0 ? err : 0;
-}
-
-/* What the core refuses, and nobody has said why. */
-static int explain(struct check *c, const struct device *dev, int err)
-{
+	err = snapprot_store_load(&core, &se->env, device_blocks(se->dev));
+	if (!err) {
+		/* Its header is whole, its old blocks are not. */
+		if (core.log_seq < c->log_seq)
+			image_note(c, core.log_block,
+				   "step of the log that is damaged or was never finished");
+		err = snapprot_store_check(&core, true, &ops, c);
+		if (err > 0)
+			err = 0;
+	}
+	snapprot_store_exit(&core);
+	/* What the core refuses, and nobody has said why. */
 	if (err == -ENOSPC)
-		core_problem(c, device_blocks(dev),
+		core_problem(c, device_blocks(se->dev),
 			     "device ends before the store does");
 	else if ((err == -EBADMSG || err == -ENODATA) && !c->problems.count)
 		core_problem(c, SNAPPROT_SUPER_BLOCK_0,
@@ -211,71 +169,37 @@ static int explain(struct check *c, const struct device *dev, int err)
 	return 0;
 }
 
-static int check_all(struct check *c, struct store_env *se, bool *version_1)
-{
-	struct snapprot_core core;
-	u64 end = 0;
-	int err, ret;
-
-	err = snapprot_store_load(&core, &se->env, device_blocks(se->dev),
-				  NULL);
-	c->loaded = !err;
-	if (c->loaded)
-		end = core.log.seq;
-	ret = check_image(c, se, end, version_1);
-	if (!ret && c->loaded)
-		err = check_core(c, &core);
-	snapprot_store_exit(&core);
-	if (ret)
-		return ret;
-	return err ? explain(c, se->dev, err) : 0;
-}
-
 /* ---- the verdict --------------------------------------------------------------- */
 
-static json_object *json_text(const char *text)
+static void print_list(const char *name, const struct findings *f)
 {
-	char *utf8 = text_utf8(text);
-	json_object *o = json_object_new_string(utf8 ? utf8 : "");
-
-	free(utf8);
-	return o;
-}
-
-static json_object *json_list(const struct findings *f)
-{
-	json_object *list = json_object_new_array(), *o;
 	u32 i;
 
+	printf(",\"%s\":[", name);
 	for (i = 0; i < f->count; i++) {
-		o = json_object_new_object();
-		json_object_object_add(o, "block",
-				       json_object_new_int64((int64_t)f->list[i].block));
-		json_object_object_add(o, "what", json_text(f->list[i].what));
-		json_object_array_add(list, o);
+		printf("%s{\"block\":%" PRIu64 ",\"what\":", i ? "," : "",
+		       f->list[i].block);
+		print_json(f->list[i].what);
+		putchar('}');
 	}
-	return list;
+	putchar(']');
 }
 
 static void print_json_verdict(const char *path, const struct check *c,
 			       const char *verdict, const char *error)
 {
-	json_object *o = json_object_new_object();
-
-	json_object_object_add(o, "store", json_text(path));
-	json_object_object_add(o, "verdict", json_text(verdict));
-	if (error)
-		json_object_object_add(o, "error", json_text(error));
+	fputs("{\"store\":", stdout);
+	print_json(path);
+	printf(",\"verdict\":\"%s\"", verdict);
+	if (error) {
+		fputs(",\"error\":", stdout);
+		print_json(error);
+	}
 	if (*c->uuid)
-		json_object_object_add(o, "uuid", json_text(c->uuid));
-	json_object_object_add(o, "problems", json_list(&c->problems));
-	json_object_object_add(o, "notes", json_list(&c->notes));
-	if (c->problems.more)
-		json_object_object_add(o, "more",
-				       json_object_new_int64((int64_t)c->problems.more));
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(o);
+		printf(",\"uuid\":\"%s\"", c->uuid);
+	print_list("problems", &c->problems);
+	print_list("notes", &c->notes);
+	puts("}");
 }
 
 static void print_text(const struct findings *f, const char *kind)
@@ -285,8 +209,6 @@ static void print_text(const struct findings *f, const char *kind)
 	for (i = 0; i < f->count; i++)
 		printf("%s block %" PRIu64 ": %s\n", kind, f->list[i].block,
 		       f->list[i].what);
-	if (f->more)
-		printf("%s %" PRIu64 " more\n", kind, f->more);
 }
 
 /* @error: why it cannot be told, or NULL */
@@ -317,24 +239,21 @@ static int conclude(const char *path, const struct check *c, bool json,
 	if (code == CHECK_UNKNOWN)
 		complain(code, "%s: %s", path, error);
 	else if (code == CHECK_DAMAGED)
-		complain(code, "%s: damaged, %" PRIu64 " problems", path,
-			 c->problems.count + c->problems.more);
+		complain(code, "%s: damaged, %" PRIu32 " problems", path,
+			 c->problems.count);
 	return code;
 }
 
 static const char *why_unknown(const struct device *dev,
 			       const struct check *c,
-			       const struct store_env *se, bool version_1,
-			       int err)
+			       const struct store_env *se, int err)
 {
 	static char text[128];
 
 	if (err == -ENODEV)
 		return "is not a store";
 	if (err == -EPROTONOSUPPORT)
-		return version_1 ?
-		       "is a store of a version before the first release" :
-		       "is a store of a version unknown here";
+		return "is a store of a version unknown here";
 	if (se->io_err) {
 		snprintf(text, sizeof(text), "block %" PRIu64 ": %s",
 			 se->io_block, strerror(-se->io_err));
@@ -350,18 +269,18 @@ static const char *why_unknown(const struct device *dev,
 	return NULL;
 }
 
-static int check_device(const struct device *dev, bool json, bool quick)
+static int check_device(const struct device *dev, bool json)
 {
-	struct check c = { .data = !quick };
-	bool version_1 = false;
+	struct check c = { .from_image = 0 };
 	struct store_env se;
 	int err, code;
 
 	err = store_env_init(&se, dev, 0);
 	if (!err)
-		err = check_all(&c, &se, &version_1);
-	code = conclude(dev->path, &c, json,
-			why_unknown(dev, &c, &se, version_1, err));
+		err = check_image(&c, &se);
+	if (!err)
+		err = check_core(&c, &se);
+	code = conclude(dev->path, &c, json, why_unknown(dev, &c, &se, err));
 	store_env_exit(&se);
 	free_findings(&c.problems);
 	free_findings(&c.notes);
@@ -372,25 +291,18 @@ static int run_check(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json",	no_argument,	NULL, 'j' },
-		{ "quick",	no_argument,	NULL, 'q' },
-		{ "progress",	no_argument,	NULL, 'p' },
 		{ NULL,		0,		NULL, 0 }
 	};
 	static const struct check nothing;
 	struct device dev = DEVICE_CLOSED;
-	bool json = false, quick = false;
+	bool json = false;
 	int opt, code;
 
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (opt == 'j')
-			json = true;
-		else if (opt == 'q')
-			quick = true;
-		else if (opt == 'p')
-			progress_always();
-		else
+		if (opt != 'j')
 			return complain_option(opt, argv);
+		json = true;
 	}
 	if (argc - optind != 1)
 		return complain_usage("one store is needed");
@@ -402,19 +314,18 @@ static int run_check(int argc, char **argv)
 					   "cannot be opened");
 		return CHECK_UNKNOWN;
 	}
-	code = check_device(&dev, json, quick);
+	code = check_device(&dev, json);
 	device_close(&dev);
 	return code;
 }
 
 const struct command command_check = {
 	.name = "check",
-	.args = "[--json] [--quick] [--progress] STORE",
+	.args = "[--json] STORE",
 	.what = "verify everything of a store and change nothing",
 	.help =
 	"Exit 0 sound, 1 damaged, 2 cannot tell: not a store, a version unknown here,\n"
 	"or it could not be read. A note is something that a crash leaves behind in a\n"
-	"sound store. --quick leaves out the old data of the snapshots. How far it is is\n"
-	"shown on a terminal, or with --progress.\n",
+	"sound store.\n",
 	.run = run_check,
 };

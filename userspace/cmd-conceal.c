@@ -15,11 +15,11 @@ static int run_conceal(int argc, char **argv)
 
 	code = admin_options(argc, argv, NULL, 2, 2,
 			     "a volume and the id of a snapshot are needed");
+	if (!code)
+		code = admin_parse_id(argv[optind + 1], &id);
 	if (code)
 		return code;
 	code = admin_begin_on(&scan, argv[optind], &live);
-	if (!code)
-		code = admin_resolve(live, argv[optind + 1], &id);
 	if (!code && !mapper_find(&scan, MAPPER_VIEW, live->volume, id))
 		code = complain(TOOL_WRONG, "%s: snapshot %u: is not exposed",
 				live->name, id);

@@ -32,11 +32,11 @@ static int run_expose(int argc, char **argv)
 
 	code = admin_options(argc, argv, NULL, 2, 2,
 			     "a volume and the id of a snapshot are needed");
+	if (!code)
+		code = admin_parse_id(argv[optind + 1], &id);
 	if (code)
 		return code;
 	code = admin_begin_on(&scan, argv[optind], &live);
-	if (!code)
-		code = admin_resolve(live, argv[optind + 1], &id);
 	if (!code)
 		code = expose(&scan, live, id);
 	mapper_scan_free(&scan);

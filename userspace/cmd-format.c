@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <linux/fs.h>
 #include <time.h>
 #include <uuid.h>
@@ -31,11 +30,11 @@
  * @label_dev: its path, or NULL
  * @unlabelled: there is to be no label
  * @force: signatures do not matter
+ * @uuid_given: by the user
  * @uuid: of the volume
  * @origin_sectors: length of the live volume
  * @now: creation time
- * @store_id: of the new store
- * @super: what has been made, for the label
+ * @generation: of the new store, for the label
  */
 struct plan {
 	struct device origin;
@@ -44,11 +43,11 @@ struct plan {
 	const char *label_dev;
 	bool unlabelled;
 	bool force;
+	bool uuid_given;
 	u8 uuid[16];
 	u64 origin_sectors;
 	u64 now;
-	u8 store_id[16];
-	struct snapprot_disk_super super;
+	u64 generation;
 };
 
 static bool has_label_dev(const struct plan *p)
@@ -90,25 +89,31 @@ static int refuse_protected(const struct device *dev, const struct identity *id)
 
 static int refuse_existing(const struct device *dev, const struct identity *id)
 {
-	enum label_place place;
-
 	if (id->store != TRACE_NONE)
 		return complain(TOOL_WRONG,
-				"%s: is a %sstore %s; --force overwrites it",
+				"%s: is a %sstore already; --force overwrites it",
 				dev->path,
-				id->store == TRACE_DAMAGED ? "damaged " : "",
-				id->store == TRACE_OLD ?
-				"of a version before the first release" :
-				"already");
-	for (place = 0; place < LABEL_PLACES; place++)
-		if (id->label[place] != TRACE_NONE)
-			return complain(TOOL_WRONG,
-					"%s: has a volume's label %s; --force overwrites it",
-					dev->path,
-					id->label[place] == TRACE_OLD ?
-					"of a version before the first release" :
-					"already");
+				id->store == TRACE_DAMAGED ? "damaged " : "");
+	if (id->label[LABEL_ON_DEVICE] != TRACE_NONE ||
+	    id->label[LABEL_ON_ORIGIN] != TRACE_NONE)
+		return complain(TOOL_WRONG,
+				"%s: has a volume's label already; --force overwrites it",
+				dev->path);
 	return 0;
+}
+
+/*
+ * A store's log is recognised by its UUID among what else is in the blocks, so
+ * a UUID is not used twice on the same device.
+ */
+static int refuse_same_uuid(const struct plan *p, const struct identity *id)
+{
+	if (!p->uuid_given || id->store != TRACE_VALID ||
+	    memcmp(id->super.h.uuid, p->uuid, sizeof(p->uuid)))
+		return 0;
+	return complain(TOOL_WRONG,
+			"%s: was a store of this UUID; choose another one",
+			p->store.path);
 }
 
 static int check_marks(const struct plan *p, const struct device *dev)
@@ -123,6 +128,8 @@ static int check_marks(const struct plan *p, const struct device *dev)
 	code = refuse_protected(dev, &id);
 	if (!code && !p->force)
 		code = refuse_existing(dev, &id);
+	if (!code && dev == &p->store)
+		code = refuse_same_uuid(p, &id);
 	return code;
 }
 
@@ -272,13 +279,6 @@ static int check_all(struct plan *p)
 
 /* ---- writing -------------------------------------------------------------- */
 
-/* What a store or a label may have in its blocks, in version 1 or 2. */
-static const u64 super_blocks[] = { 0, 512, 15, 513, 64 };
-static const u64 label_blocks[] = {
-	SNAPPROT_LABEL_BLOCK_0, SNAPPROT_LABEL_BLOCK_1, SNAPPROT_LABEL_BLOCK_2,
-	SNAPPROT_LABEL_BLOCK_3, 1
-};
-
 static int wipe_block(const struct device *dev, u64 offset)
 {
 	static const u8 zeroes[SNAPPROT_BLOCK_SIZE];
@@ -288,58 +288,36 @@ static int wipe_block(const struct device *dev, u64 offset)
 	return device_write(dev, offset, zeroes, sizeof(zeroes));
 }
 
-/* Does a block say that it is a superblock, or a label, of any version? */
-static bool is_mark(const struct device *dev, u64 offset)
-{
-	static u8 block[SNAPPROT_BLOCK_SIZE];
-	const struct snapprot_disk_header *h = (const void *)block;
-	u32 magic;
-
-	if (offset + sizeof(block) > dev->sectors << 9 ||
-	    device_read(dev, offset, block, sizeof(block)))
-		return false;
-	magic = le32_to_cpu(h->magic);
-	return magic == SNAPPROT_MAGIC_SUPER || magic == SNAPPROT_MAGIC_LABEL ||
-	       !memcmp(block + offsetof(struct snapprot_disk_super, ident),
-		       SNAPPROT_SUPER_IDENT, sizeof(SNAPPROT_SUPER_IDENT));
-}
-
 /* Labels that were found, and only those: an origin's blocks are its own. */
 static int wipe_labels(const struct device *dev, bool all)
 {
 	static struct identity id;
 	enum label_place place;
+	u32 copy;
 	u64 at;
-	u32 i;
 	int err;
 
 	err = identify(dev, &id);
 	for (place = 0; place < LABEL_PLACES && !err; place++) {
-		all = all && place == LABEL_ON_DEVICE;
-		if (id.label[place] == TRACE_NONE && !all)
+		if (id.label[place] == TRACE_NONE &&
+		    !(all && place == LABEL_ON_DEVICE))
 			continue;
-		for (i = 0; i < ARRAY_SIZE(label_blocks) && !err; i++) {
-			at = id.label_offset[place] +
-			     (label_blocks[i] << SNAPPROT_BLOCK_SHIFT);
-			if (all || is_mark(dev, at))
-				err = wipe_block(dev, at);
-		}
+		at = label_offset(dev, place);
+		for (copy = 0; copy < SNAPPROT_LABEL_COPIES && !err; copy++)
+			err = wipe_block(dev, at + copy * SNAPPROT_BLOCK_SIZE);
 	}
 	return err;
 }
 
-/* Of what stays only the blocks that are marks: the rest is somebody's. */
-static int wipe_super(const struct device *dev, bool all)
+static int wipe_super(const struct device *dev)
 {
-	u64 at;
-	u32 i;
-	int err = 0;
+	int err;
 
-	for (i = 0; i < ARRAY_SIZE(super_blocks) && !err; i++) {
-		at = super_blocks[i] << SNAPPROT_BLOCK_SHIFT;
-		if (all || is_mark(dev, at))
-			err = wipe_block(dev, at);
-	}
+	err = wipe_block(dev, (u64)SNAPPROT_SUPER_BLOCK_0 <<
+			 SNAPPROT_BLOCK_SHIFT);
+	if (!err)
+		err = wipe_block(dev, (u64)SNAPPROT_SUPER_BLOCK_1 <<
+				 SNAPPROT_BLOCK_SHIFT);
 	return err;
 }
 
@@ -351,7 +329,7 @@ static int wipe_origin(const struct plan *p)
 
 	err = identify(&p->origin, &id);
 	if (!err && id.store != TRACE_NONE)
-		err = wipe_super(&p->origin, false);
+		err = wipe_super(&p->origin);
 	if (!err)
 		err = wipe_labels(&p->origin, false);
 	return err ? err : device_sync(&p->origin);
@@ -361,7 +339,7 @@ static int wipe_store(const struct plan *p)
 {
 	int err;
 
-	err = wipe_super(&p->store, true);
+	err = wipe_super(&p->store);
 	if (!err)
 		err = wipe_labels(&p->store, false);
 	return err ? err : device_sync(&p->store);
@@ -371,72 +349,33 @@ static int wipe_label_dev(const struct plan *p)
 {
 	int err;
 
-	err = wipe_super(&p->label, true);
+	err = wipe_super(&p->label);
 	if (!err)
 		err = wipe_labels(&p->label, true);
 	return err ? err : device_sync(&p->label);
 }
 
-/* Without these nobody could tell its blocks from somebody's data. */
-static int random_bytes(u8 *bytes, size_t len)
-{
-	return getrandom(bytes, len, 0) == (ssize_t)len ? 0 : -EIO;
-}
-
 static int make_store(struct plan *p)
 {
 	static struct identity id;
-	u8 secret[16];
-	struct snapprot_format f = {
-		.uuid = p->uuid,
-		.secret = secret,
-		.store_id = p->store_id,
-		.origin_sectors = p->origin_sectors,
-		.blocks = device_blocks(&p->store),
-		.time = p->now,
-		.flags = p->unlabelled ? SNAPPROT_SUPER_UNLABELLED : 0,
-		.role = SNAPPROT_ROLE_MAIN,
-	};
 	struct store_env se;
+	u32 flags = p->unlabelled ? SNAPPROT_SUPER_UNLABELLED : 0;
 	int err;
 
-	err = random_bytes(secret, sizeof(secret));
-	if (!err)
-		err = random_bytes(p->store_id, sizeof(p->store_id));
-	if (err)
-		return err;
 	err = store_env_init(&se, &p->store, ENV_WRITE);
 	if (!err)
-		err = snapprot_store_format(&se.env, &f);
+		err = snapprot_store_format(&se.env, p->uuid,
+					    p->origin_sectors,
+					    device_blocks(&p->store), p->now,
+					    flags);
 	store_env_exit(&se);
 	/* What the label has to agree with is what is on the disk. */
 	if (!err)
 		err = identify(&p->store, &id);
 	if (!err && id.store != TRACE_VALID)
 		err = -EIO;
-	p->super = id.super;
+	p->generation = le64_to_cpu(id.super.generation);
 	return err;
-}
-
-/* What it says of the store is what holds of a store that is empty. */
-static int fill_label(const struct plan *p, struct snapprot_disk_label *l,
-		      u64 offset)
-{
-	const struct snapprot_disk_super *s = &p->super;
-
-	memset(l, 0, sizeof(*l));
-	memcpy(l->ident, SNAPPROT_SUPER_IDENT, sizeof(l->ident));
-	memcpy(l->store_id, p->store_id, sizeof(l->store_id));
-	l->version = cpu_to_le32(SNAPPROT_FORMAT_VERSION);
-	l->generation = s->generation;
-	l->origin_sectors = cpu_to_le64(p->origin_sectors);
-	l->area_start = cpu_to_le64(offset >> 9);
-	l->create_time = cpu_to_le64(p->now);
-	l->ckpt_seq = s->ckpt_seq;
-	l->log_seq = cpu_to_le64(le64_to_cpu(s->log_seq) - 1);
-	l->super_seq = s->h.seq;
-	l->epoch = s->epoch;
-	return random_bytes(l->secret, sizeof(l->secret));
 }
 
 static int make_label(const struct plan *p)
@@ -446,14 +385,18 @@ static int make_label(const struct plan *p)
 						  LABEL_ON_ORIGIN);
 	struct snapprot_disk_label l;
 	u32 copy;
-	int err;
+	int err = 0;
 
-	err = fill_label(p, &l, at);
-	for (copy = 0; copy < SNAPPROT_COPIES && !err; copy++) {
+	memset(&l, 0, sizeof(l));
+	memcpy(l.ident, SNAPPROT_SUPER_IDENT, sizeof(SNAPPROT_SUPER_IDENT));
+	l.version = cpu_to_le32(SNAPPROT_FORMAT_VERSION);
+	l.generation = cpu_to_le64(p->generation);
+	l.origin_sectors = cpu_to_le64(p->origin_sectors);
+	l.create_time = cpu_to_le64(p->now);
+	for (copy = 0; copy < SNAPPROT_LABEL_COPIES && !err; copy++) {
 		snapprot_block_init(&l, SNAPPROT_MAGIC_LABEL, copy, 1, p->uuid);
-		snapprot_label_seal(&l);
-		err = device_write(dev, at + ((u64)snapprot_label_place(copy) <<
-					      SNAPPROT_BLOCK_SHIFT), &l,
+		snapprot_block_seal(&l);
+		err = device_write(dev, at + copy * SNAPPROT_BLOCK_SIZE, &l,
 				   sizeof(l));
 		if (!err)
 			err = device_sync(dev);
@@ -533,10 +476,13 @@ static int print_result(const struct plan *p)
 
 static int parse_uuid(struct plan *p, const char *text)
 {
+	static const u8 nil[16];
+
 	if (snapprot_uuid_parse(text, p->uuid))
 		return complain_usage("--uuid %s: is not a UUID", text);
-	if (uuid_is_null(p->uuid))
+	if (!memcmp(p->uuid, nil, sizeof(nil)))
 		return complain_usage("--uuid %s: names no volume", text);
+	p->uuid_given = true;
 	return 0;
 }
 
@@ -592,7 +538,7 @@ static int run_format(int argc, char **argv)
 	code = parse_options(&p, argc, argv);
 	if (code)
 		return code;
-	if (uuid_is_null(p.uuid))
+	if (!p.uuid_given)
 		uuid_generate(p.uuid);
 
 	code = open_all(&p, argv[optind], argv[optind + 1]);

@@ -10,16 +10,13 @@
 #include "table.h"
 
 enum {
-	COL_VOLUME, COL_ID, COL_NAME, COL_STATE, COL_TIME, COL_SIZE, COL_HOLD,
-	COL_VIEW, COL_UUID, COL_VOLUME_UUID,
+	COL_NAME, COL_ID, COL_STATE, COL_TIME, COL_SIZE, COL_VIEW, COL_UUID,
 };
 
 static const struct column columns[] = {
-	[COL_VOLUME]	= { "VOLUME", SCOLS_JSON_STRING, false, true,
-			    "name of the live volume" },
-	[COL_ID]	= { "ID", SCOLS_JSON_NUMBER, true, true,
-			    "of the snapshot" },
 	[COL_NAME]	= { "NAME", SCOLS_JSON_STRING, false, true,
+			    "of the live volume" },
+	[COL_ID]	= { "ID", SCOLS_JSON_NUMBER, true, true,
 			    "of the snapshot" },
 	[COL_STATE]	= { "STATE", SCOLS_JSON_STRING, false, true,
 			    "valid or lost" },
@@ -27,28 +24,11 @@ static const struct column columns[] = {
 			    "when it was taken" },
 	[COL_SIZE]	= { "SIZE", SCOLS_JSON_STRING, true, true,
 			    "of the volume at that time" },
-	[COL_HOLD]	= { "HOLD", SCOLS_JSON_STRING, false, true,
-			    "until when it is held" },
 	[COL_VIEW]	= { "VIEW", SCOLS_JSON_STRING, false, true,
 			    "name of the device that shows it" },
 	[COL_UUID]	= { "UUID", SCOLS_JSON_STRING, false, false,
-			    "of the snapshot" },
-	[COL_VOLUME_UUID] = { "VOLUME-UUID", SCOLS_JSON_STRING, false, false,
-			      "of the volume" },
+			    "of the volume" },
 };
-
-static const char *text_or_none(const char *text)
-{
-	return *text ? text : NULL;
-}
-
-static int add_hold(struct table *t, uint64_t hold)
-{
-	if (hold == HOLD_FOREVER)
-		return table_text(t, COL_HOLD, "forever");
-	return hold ? table_time(t, COL_HOLD, hold) :
-		      table_text(t, COL_HOLD, NULL);
-}
 
 static int add_row(struct table *t, const struct mapper_scan *scan,
 		   const struct mapper_dev *live, const struct snap_info *snap)
@@ -60,16 +40,13 @@ static int add_row(struct table *t, const struct mapper_scan *scan,
 	if (err)
 		return err;
 	view = mapper_find(scan, MAPPER_VIEW, live->volume, snap->id);
-	err |= table_text(t, COL_VOLUME, live->name);
+	err |= table_text(t, COL_NAME, live->name);
 	err |= table_number(t, COL_ID, snap->id);
-	err |= table_text(t, COL_NAME, text_or_none(snap->name));
 	err |= table_text(t, COL_STATE, snap->lost ? "lost" : "valid");
 	err |= table_time(t, COL_TIME, snap->time);
 	err |= table_sectors(t, COL_SIZE, snap->sectors);
-	err |= add_hold(t, snap->hold);
 	err |= table_text(t, COL_VIEW, view ? view->name : NULL);
-	err |= table_text(t, COL_UUID, text_or_none(snap->uuid));
-	err |= table_text(t, COL_VOLUME_UUID, live->volume);
+	err |= table_text(t, COL_UUID, live->volume);
 	return err ? -ENOMEM : 0;
 }
 
@@ -97,7 +74,7 @@ static int print_list(struct table *t, const struct mapper_scan *scan,
 	int code, missing = 0;
 	size_t i;
 
-	code = table_begin(t, "snapshots", columns, COL_VOLUME_UUID + 1);
+	code = table_begin(t, "snapshots", columns, COL_UUID + 1);
 	for (i = 0; i < scan->count && !code; i++) {
 		if (scan->devs[i].kind != MAPPER_LIVE ||
 		    (only && only != &scan->devs[i]))
@@ -132,7 +109,7 @@ const struct command command_list = {
 	.args = TABLE_ARGS " [NAME]",
 	.what = "list the snapshots of the volumes, oldest first",
 	.help =
-	"Columns: VOLUME ID NAME STATE TIME SIZE HOLD VIEW UUID VOLUME-UUID; -o +COLUMNS\n"
-	"adds to the usual ones.\n",
+	"Columns: NAME ID STATE TIME SIZE VIEW UUID; -o +COLUMNS adds to the usual\n"
+	"ones.\n",
 	.run = run_list,
 };

@@ -198,7 +198,7 @@ static int parse_options(struct request *rq, int argc, char **argv)
 	if (argc - optind != 3)
 		return complain_usage("a volume, the id of a snapshot and a directory are needed");
 	rq->dir = argv[optind + 2];
-	return 0;
+	return admin_parse_id(argv[optind + 1], &rq->id);
 }
 
 static int run_mount(int argc, char **argv)
@@ -212,8 +212,6 @@ static int run_mount(int argc, char **argv)
 	if (code)
 		return code;
 	code = admin_begin_on(&scan, argv[optind], &live);
-	if (!code)
-		code = admin_resolve(live, argv[optind + 1], &rq.id);
 	if (!code)
 		code = mount_snapshot(&rq, &scan, live);
 	mapper_scan_free(&scan);

@@ -30,20 +30,6 @@ static void print_common(const char *type,
 	printf("SNAPPROT_SUPPORTED=%d\n", supported);
 }
 
-static void print_uuid(const char *key, const u8 *uuid)
-{
-	char text[37];
-
-	snapprot_uuid_format(uuid, text);
-	printf("%s=%s\n", key, text);
-}
-
-static const char *role_name(u32 role)
-{
-	return role == SNAPPROT_ROLE_MAIN ? "main" :
-	       role == SNAPPROT_ROLE_RESERVE ? "reserve" : "unknown";
-}
-
 static void print_store(const struct identity *id)
 {
 	const struct snapprot_disk_super *s = &id->super;
@@ -54,8 +40,6 @@ static void print_store(const struct identity *id)
 	/* All else may have another meaning in another version. */
 	if (id->store != TRACE_VALID)
 		return;
-	print_uuid("SNAPPROT_STORE_ID", s->store_id);
-	printf("SNAPPROT_ROLE=%s\n", role_name(le32_to_cpu(s->role)));
 	printf("SNAPPROT_GENERATION=%" PRIu64 "\n",
 	       (u64)le64_to_cpu(s->generation));
 	printf("SNAPPROT_PROTECTED=%d\n",
@@ -81,7 +65,6 @@ static void print_label(const struct identity *id, enum label_place place)
 	       place == LABEL_ON_ORIGIN ? "origin" : "device");
 	if (id->label[place] != TRACE_VALID)
 		return;
-	print_uuid("SNAPPROT_STORE_ID", l->store_id);
 	printf("SNAPPROT_GENERATION=%" PRIu64 "\n",
 	       (u64)le64_to_cpu(l->generation));
 	printf("SNAPPROT_PROTECTED=%d\n", !!(flags & SNAPPROT_LABEL_PROTECTED));
@@ -94,27 +77,29 @@ static void print_label(const struct identity *id, enum label_place place)
 		       snapprot_fault_name(le32_to_cpu(l->lost_fault)));
 }
 
-static bool has_label(const struct identity *id, enum trace trace)
-{
-	return id->label[LABEL_ON_DEVICE] == trace ||
-	       id->label[LABEL_ON_ORIGIN] == trace;
-}
-
 /* Something that is no more: no rule may act on it, a person may want to. */
 static int print_nothing(const struct device *dev, const struct identity *id)
 {
-	static const char old[] = "of a version before the first release";
-
-	if (id->store == TRACE_OLD)
-		return complain(TOOL_WRONG, "%s: a store %s", dev->path, old);
 	if (id->store == TRACE_DAMAGED)
 		return complain(TOOL_WRONG, "%s: a damaged store", dev->path);
-	if (has_label(id, TRACE_OLD))
-		return complain(TOOL_WRONG, "%s: a label %s", dev->path, old);
-	if (has_label(id, TRACE_DAMAGED))
+	if (id->label[LABEL_ON_DEVICE] == TRACE_DAMAGED ||
+	    id->label[LABEL_ON_ORIGIN] == TRACE_DAMAGED)
 		return complain(TOOL_WRONG, "%s: a damaged label", dev->path);
 	return complain(TOOL_WRONG, "%s: neither a store nor a label",
 			dev->path);
+}
+
+/*
+ * Of a whole disk the last sectors may be those of its last partition, and the label
+ * there that one's.
+ */
+static bool is_its_own(const struct device *dev, const struct identity *id,
+		       enum label_place place)
+{
+	const struct snapprot_disk_label *l = &id->label_at[place];
+
+	return place != LABEL_ON_ORIGIN || id->label[place] != TRACE_VALID ||
+	       le64_to_cpu(l->origin_sectors) == label_offset(dev, place) >> 9;
 }
 
 static int probe_device(const struct device *dev)
@@ -132,7 +117,8 @@ static int probe_device(const struct device *dev)
 		return output_end();
 	}
 	for (place = 0; place < LABEL_PLACES; place++) {
-		if (label_is_here(&id, place)) {
+		if (id.label[place] >= TRACE_NEWER &&
+		    is_its_own(dev, &id, place)) {
 			print_label(&id, place);
 			return output_end();
 		}

@@ -9,24 +9,20 @@
  * cannot be known which entries there were, no snapshot is kept that such an
  * entry might have served:
  *
- *   - a part of the index cannot be read, or is damaged: those up to the epoch of
- *     the checkpoint. Younger ones need only what the log holds;
+ *   - index incomplete: those up to the epoch of the checkpoint. Younger ones
+ *     need only what the log holds;
  *   - log cut or in doubt: all;
  *   - an old block of (block, epoch) damaged, the entry before it of the same
  *     block being of epoch p: those in (p, epoch].
  *
  * A store records as lost all snapshots up to an epoch. So a snapshot that
  * could be kept is lost with a younger one that could not.
- *
- * Nothing is believed that check would not believe: the core, and its check, have to
- * agree wherever they can read the store.
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../dm-snapprot/core/internal.h"
 #include "../dm-snapprot/core/state.h"
 #include "identify.h"
 #include "image.h"
@@ -43,21 +39,6 @@ enum fate {
 	FATE_YOUNGER,		/* a younger one is lost */
 };
 
-/* Entries that are gathered at once, to be put into order. */
-#define MAX_GATHERED	(4u << 20)
-/* Of a store that holds nothing any more: beyond what it can ever have reached. */
-#define LIFT_SEQ	(1u << 20)
-#define LIFT_EPOCH	(4 * SNAPPROT_LOG_MAX_HEADERS)
-
-/**
- * struct gathered - an entry for the new store
- * @snap: index of the newest snapshot that needs it
- */
-struct gathered {
-	struct snapprot_entry e;
-	u32 snap;
-};
-
 /**
  * struct repair - a repair in the making
  * @source: the damaged store
@@ -66,13 +47,10 @@ struct gathered {
  * @img: what was read of it
  * @fate: of each snapshot of @img
  * @bad: damaged blocks that it needs, of each snapshot
- * @needed: entries of which it is the newest that needs them, of each snapshot
- * @plan: of the new store
+ * @epoch: of the new store
+ * @lost_epoch: the same
+ * @lost_fault: the same
  * @rb: the new store
- * @first: snapshots whose entries are being copied
- * @last: and the one behind them
- * @list: of those entries, or NULL
- * @nr_list: how many
  * @data: one block
  * @target_err: the failure was the target's, not the source's
  */
@@ -83,13 +61,10 @@ struct repair {
 	struct image img;
 	enum fate fate[SNAPPROT_MAX_SNAPSHOTS];
 	u64 bad[SNAPPROT_MAX_SNAPSHOTS];
-	u64 needed[SNAPPROT_MAX_SNAPSHOTS];
-	struct rebuild_plan plan;
+	u32 epoch;
+	u32 lost_epoch;
+	u32 lost_fault;
 	struct rebuild rb;
-	u32 first;
-	u32 last;
-	struct gathered *list;
-	u64 nr_list;
 	void *data;
 	bool target_err;
 };
@@ -113,76 +88,30 @@ static const struct image_ops image_ops = {
 	.doubt = print_doubt,
 };
 
-/* What a check finds of the store's space is no matter for what is in it. */
-static bool is_space(const char *what)
-{
-	return !strncmp(what, "in use", 6) || !strncmp(what, "not in use", 10) ||
-	       !strncmp(what, "a bitmap", 8);
-}
-
-static void core_problem(void *ctx, u64 block, const char *what)
-{
-	struct repair *r = ctx;
-
-	print_damage(NULL, block, what);
-	if (!is_space(what))
-		r->img.index_ok = false;
-}
-
-/* What is believed has to be what the core believes, if that can read the store. */
-static int ask_core(struct repair *r)
-{
-	static const struct snapprot_check_ops ops = {
-		.problem = core_problem,
-	};
-	struct image *img = &r->img;
-	struct snapprot_core core;
-	bool agrees = true;
-	int err;
-
-	err = snapprot_store_load(&core, &r->se.env, r->source.sectors /
-				  SNAPPROT_SECTORS_PER_BLOCK, NULL);
-	if (!err) {
-		/* Behind its end there may be what a crash left unfinished. */
-		agrees = img->log_seq >= core.log.seq &&
-			 (img->log_seq > core.log.seq ||
-			  (img->nr_snaps == core.nr_snaps &&
-			   img->epoch == core.epoch)) && !img->nr_unknown;
-		if (img->index_ok)
-			err = snapprot_store_check(&core, false, &ops, r);
-	} else if (err != -ENOMEM) {
-		agrees = img->nr_damage || !img->log_ok;
-		err = image_search(img);
-	}
-	snapprot_store_exit(&core);
-	if (!agrees) {
-		print_damage(NULL, SNAPPROT_SUPER_BLOCK_0,
-			     "store that breaks its rules");
-		img->log_ok = false;
-	}
-	return err < 0 ? err : 0;
-}
-
 static int read_source(struct repair *r)
 {
-	const char *path = r->source.path, *why;
+	const char *path = r->source.path;
 	int err;
 
 	err = store_env_init(&r->se, &r->source, 0);
-	if (err)
-		return complain(TOOL_FAILED, "%s: %s", path, strerror(-err));
-	err = image_open(&r->img, &r->se, &image_ops, NULL);
 	if (!err)
-		err = ask_core(r);
+		err = image_open(&r->img, &r->se, &image_ops, NULL);
 	if (!err)
+		err = image_search(&r->img);
+	switch (err) {
+	case 0:
 		return 0;
-	why = image_refusal(&r->img, err);
-	if (why)
-		return complain(TOOL_WRONG, "%s: %s", path, why);
-	if (err == -EBADMSG)
-		return complain(TOOL_FAILED,
-				"%s: all superblocks are damaged, so nothing can be proved",
+	case -ENODEV:
+		return complain(TOOL_WRONG, "%s: is not a store", path);
+	case -EPROTONOSUPPORT:
+		return complain(TOOL_WRONG,
+				"%s: is a store of a version unknown here",
 				path);
+	case -EBADMSG:
+		return complain(TOOL_FAILED,
+				"%s: both superblocks are damaged, so nothing can be proved",
+				path);
+	}
 	return complain(TOOL_FAILED, "%s: %s", path, strerror(-err));
 }
 
@@ -223,7 +152,7 @@ static int check_entry(void *ctx, const struct snapprot_entry *e, u32 prev)
 	if (!err)
 		return 0;
 	printf("damaged block %" PRIu64 ": old data of block %" PRIu64 ", epoch %" PRIu32 "\n",
-	       snapprot_entry_place(e), e->block, e->epoch);
+	       e->place, e->block, e->epoch);
 	for (i = served(&r->img, prev, e->epoch, &last); i < last; i++)
 		r->bad[i]++;
 	return 0;
@@ -257,61 +186,24 @@ static void judge_data(struct repair *r)
 /* Draw the line that the new store will record. */
 static void judge_order(struct repair *r)
 {
-	struct rebuild_plan *plan = &r->plan;
 	u32 i;
 
-	plan->lost_epoch = le32_to_cpu(r->img.super->lost_epoch);
-	plan->lost_fault = le32_to_cpu(r->img.super->lost_fault);
+	r->lost_epoch = le32_to_cpu(r->img.super->lost_epoch);
+	r->lost_fault = le32_to_cpu(r->img.super->lost_fault);
 	for (i = 0; i < r->img.nr_snaps; i++) {
 		if (r->fate[i] == FATE_KEPT || r->fate[i] == FATE_WAS_LOST)
 			continue;
-		plan->lost_epoch = r->img.snaps[i].epoch;
-		plan->lost_fault = SNAPPROT_FAULT_METADATA_CORRUPTION;
+		r->lost_epoch = r->img.snaps[i].epoch;
+		r->lost_fault = SNAPPROT_FAULT_METADATA_CORRUPTION;
 	}
 	for (i = 0; i < r->img.nr_snaps; i++)
 		if (r->fate[i] == FATE_KEPT &&
-		    r->img.snaps[i].epoch <= plan->lost_epoch)
+		    r->img.snaps[i].epoch <= r->lost_epoch)
 			r->fate[i] = FATE_YOUNGER;
-	plan->epoch = r->img.epoch;
-	if (plan->epoch < plan->lost_epoch)
-		plan->epoch = plan->lost_epoch;
-}
-
-static u32 count_fate(const struct repair *r, enum fate fate)
-{
-	u32 i, count = 0;
-
-	for (i = 0; i < r->img.nr_snaps; i++)
-		count += r->fate[i] == fate;
-	return count;
-}
-
-/*
- * While there is a snapshot that is kept, the new store has got as far as the old one
- * and not a step farther: the label decides whether that is far enough. One that holds
- * nothing any more may be used in any case.
- */
-static void judge_numbers(struct repair *r)
-{
-	const struct snapprot_disk_super *s = r->img.super;
-	struct rebuild_plan *plan = &r->plan;
-
-	plan->super = s;
-	plan->ckpt_seq = le64_to_cpu(s->ckpt_seq);
-	plan->super_seq = le64_to_cpu(s->h.seq);
-	plan->log_seq = r->img.log_seq;
-	if (r->img.log_ok || count_fate(r, FATE_KEPT))
-		return;
-	plan->ckpt_seq += LIFT_SEQ;
-	plan->super_seq += LIFT_SEQ;
-	plan->log_seq += LIFT_SEQ;
-	/* Of a log that is cut not even the last epoch is known. */
-	if (plan->epoch < ~(u32)0 - LIFT_EPOCH)
-		plan->epoch += LIFT_EPOCH;
-	if (!plan->lost_epoch || r->img.nr_unknown ||
-	    r->img.nr_snaps > count_fate(r, FATE_WAS_LOST))
-		plan->lost_fault = SNAPPROT_FAULT_METADATA_CORRUPTION;
-	plan->lost_epoch = plan->epoch;
+	/* Of a log that is cut not even the last epoch is known for sure. */
+	r->epoch = r->img.epoch;
+	if (r->epoch < r->lost_epoch)
+		r->epoch = r->lost_epoch;
 }
 
 static int judge(struct repair *r)
@@ -325,7 +217,6 @@ static int judge(struct repair *r)
 				strerror(-err));
 	judge_data(r);
 	judge_order(r);
-	judge_numbers(r);
 	return 0;
 }
 
@@ -363,11 +254,11 @@ static void print_fate(const struct repair *r, u32 i)
 
 static int report(const struct repair *r)
 {
-	u32 kept = count_fate(r, FATE_KEPT);
-	u32 i, lost = r->img.nr_unknown;
+	u32 i, kept = 0, lost = r->img.nr_unknown;
 
 	for (i = 0; i < r->img.nr_snaps; i++) {
 		print_fate(r, i);
+		kept += r->fate[i] == FATE_KEPT;
 		lost += r->fate[i] != FATE_KEPT && r->fate[i] != FATE_WAS_LOST;
 	}
 	if (r->img.nr_unknown)
@@ -390,128 +281,27 @@ static int report(const struct repair *r)
 
 /* ---- the new store ------------------------------------------------------------ */
 
-/* The newest snapshot that is kept and needs an entry; -1: none. */
-static int newest_kept(const struct repair *r, u32 prev, u32 epoch)
-{
-	u32 last;
-
-	served(&r->img, prev, epoch, &last);
-	if (!last || r->img.snaps[last - 1].epoch <= prev ||
-	    r->fate[last - 1] != FATE_KEPT)
-		return -1;
-	return (int)last - 1;
-}
-
-static int count_entry(void *ctx, const struct snapprot_entry *e, u32 prev)
+static int copy_entry(void *ctx, const struct snapprot_entry *e, u32 prev)
 {
 	struct repair *r = ctx;
-	int snap = newest_kept(r, prev, e->epoch);
-
-	if (snap >= 0)
-		r->needed[snap]++;
-	return 0;
-}
-
-static int copy_entry(struct repair *r, const struct snapprot_entry *e)
-{
 	int err;
 
+	if (!serves_kept(r, prev, e->epoch))
+		return 0;
 	/* Read again: it was good, and if it is not any more, all is void. */
 	err = image_read_data(&r->img, e, r->data);
 	if (err)
 		return err;
-	err = rebuild_add(&r->rb, e->block, r->data);
+	err = rebuild_add(&r->rb, e, r->data);
 	if (err)
 		r->target_err = true;
-	return err;
-}
-
-/* Those of the snapshots that it is about: into the list, or over at once. */
-static int take_entry(void *ctx, const struct snapprot_entry *e, u32 prev)
-{
-	struct repair *r = ctx;
-	int snap = newest_kept(r, prev, e->epoch);
-
-	if (snap < (int)r->first || snap >= (int)r->last)
-		return 0;
-	if (!r->list)
-		return copy_entry(r, e);
-	r->list[r->nr_list++] = (struct gathered){ *e, (u32)snap };
-	return 0;
-}
-
-/* By snapshot, and then as they lie in the store. */
-static int compare_gathered(const void *a, const void *b)
-{
-	const struct gathered *x = a, *y = b;
-
-	if (x->snap != y->snap)
-		return x->snap < y->snap ? -1 : 1;
-	return x->e.where < y->e.where ? -1 : x->e.where > y->e.where;
-}
-
-static int add_snap(struct repair *r, u32 i)
-{
-	int err = rebuild_add_snap(&r->rb, &r->img.snaps[i]);
-
-	if (err)
-		r->target_err = true;
-	return err;
-}
-
-static int copy_gathered(struct repair *r)
-{
-	u32 snap;
-	u64 i = 0;
-	int err;
-
-	err = image_walk(&r->img, take_entry, r);
-	if (!err && r->nr_list)
-		qsort(r->list, r->nr_list, sizeof(*r->list), compare_gathered);
-	for (snap = r->first; snap < r->last && !err; snap++) {
-		err = add_snap(r, snap);
-		for (; i < r->nr_list && r->list[i].snap == snap && !err; i++)
-			err = copy_entry(r, &r->list[i].e);
-	}
-	return err;
-}
-
-/* The next snapshots that are few enough to be put into order; or one. */
-static int copy_some(struct repair *r)
-{
-	u64 count = r->needed[r->first];
-	int err;
-
-	r->last = r->first + 1;
-	while (r->last < r->img.nr_snaps &&
-	       count + r->needed[r->last] <= MAX_GATHERED)
-		count += r->needed[r->last++];
-	if (count > MAX_GATHERED) {
-		err = add_snap(r, r->first);
-		return err ? err : image_walk(&r->img, take_entry, r);
-	}
-	r->list = calloc(count + 1, sizeof(*r->list));
-	r->nr_list = 0;
-	err = r->list ? copy_gathered(r) : -ENOMEM;
-	free(r->list);
-	r->list = NULL;
-	return err;
-}
-
-static int copy_all(struct repair *r)
-{
-	int err;
-
-	err = image_walk(&r->img, count_entry, r);
-	for (r->first = 0; r->first < r->img.nr_snaps && !err;
-	     r->first = r->last)
-		err = copy_some(r);
 	return err;
 }
 
 static int build(struct repair *r)
 {
 	int err = 0;
+	u32 i;
 
 	r->target_err = true;
 	/* Nothing that was there may pass for a block of this store; a file
@@ -520,10 +310,13 @@ static int build(struct repair *r)
 	if (r->target.block)
 		err = device_zero(&r->target);
 	if (!err)
-		err = rebuild_begin(&r->rb, &r->target, &r->plan);
+		err = rebuild_begin(&r->rb, &r->target, r->img.super,
+				    r->epoch, r->lost_epoch, r->lost_fault);
+	for (i = 0; i < r->img.nr_snaps && !err; i++)
+		err = rebuild_add_snap(&r->rb, &r->img.snaps[i]);
 	if (!err) {
 		r->target_err = false;
-		err = copy_all(r);
+		err = image_walk(&r->img, copy_entry, r);
 	}
 	if (!err) {
 		r->target_err = true;

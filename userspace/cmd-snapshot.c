@@ -69,14 +69,9 @@ static void sort_members(struct instant *set, const struct mapper_scan *scan)
 	}
 }
 
-/*
- * One behind the largest that any of them has, but for those of the schedule. One
- * volume alone chooses by itself, so that no id is used again; unless it has some of
- * the schedule, behind whose ids nobody wants to be.
- */
+/* One behind the largest that any of them has, but for those of the schedule. */
 static int choose_id(struct instant *set)
 {
-	bool scheduled = set->count > 1;
 	struct snap_info *snaps;
 	uint32_t largest = 0;
 	int i, j, count;
@@ -88,16 +83,12 @@ static int choose_id(struct instant *set)
 					"%s: its snapshots cannot be listed: %s",
 					set->members[i].live->name,
 					admin_strerror(count));
-		for (j = 0; j < count; j++) {
-			if (snaps[j].id >= SCHEDULE_ID_FIRST)
-				scheduled = true;
-			else if (snaps[j].id > largest)
+		for (j = 0; j < count; j++)
+			if (snaps[j].id > largest &&
+			    snaps[j].id < SCHEDULE_ID_FIRST)
 				largest = snaps[j].id;
-		}
 		free(snaps);
 	}
-	if (!scheduled)
-		return 0;
 	if (largest == SCHEDULE_ID_FIRST - 1)
 		return complain(TOOL_FAILED,
 				"there is no larger id below %u than that of a snapshot: choose one with --id",
@@ -123,37 +114,8 @@ static int report(const struct instant *set)
 	return code ? code : complain(TOOL_FAILED, "failed");
 }
 
-/* Of several when all are there: one that is held could not be taken back. */
-static int hold_all(const struct instant *set, const uint64_t *hold)
+static int take(struct instant *set, const struct mapper_scan *scan, char **names)
 {
-	char message[ADMIN_WORDS + 32], words[ADMIN_WORDS];
-	int i, one, code = 0;
-
-	admin_snap_words(words, sizeof(words), NULL, hold);
-	snprintf(message, sizeof(message), "set_snap %u%s", set->id, words);
-	for (i = 0; i < set->count && *words; i++) {
-		one = admin_message(set->members[i].live, message,
-				    "the snapshot was taken and cannot be held");
-		code = code ? code : one;
-	}
-	return code;
-}
-
-/**
- * struct wish - what the snapshots are to have
- * @name: or NULL
- * @hold: until when; 0 for not held
- */
-struct wish {
-	const char *name;
-	uint64_t hold;
-};
-
-static int take(struct instant *set, const struct mapper_scan *scan,
-		char **names, const struct wish *wish)
-{
-	const uint64_t *hold = wish->hold ? &wish->hold : NULL;
-	char words[INSTANT_WORDS];
 	int code = 0, err;
 
 	for (; *names && !code; names++)
@@ -165,27 +127,18 @@ static int take(struct instant *set, const struct mapper_scan *scan,
 		code = choose_id(set);
 	if (code)
 		return code;
-	admin_snap_words(words, sizeof(words), wish->name,
-			 set->count > 1 ? NULL : hold);
-	set->words = words;
 	err = instant_take(set);
 	if (err)
 		return report(set);
-	if (set->count > 1)
-		code = hold_all(set, hold);
-	if (set->id)
-		printf("%u\n", set->id);
-	return code ? code : output_end();
+	printf("%u\n", set->id);
+	return output_end();
 }
 
-static int parse_options(struct instant *set, struct wish *wish, int argc,
-			 char **argv)
+static int parse_options(struct instant *set, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "id",		required_argument,	NULL, 'i' },
 		{ "no-freeze",	no_argument,		NULL, 'n' },
-		{ "name",	required_argument,	NULL, 'N' },
-		{ "hold",	required_argument,	NULL, 'h' },
 		{ NULL,		0,			NULL, 0 }
 	};
 	int opt, code = 0;
@@ -197,10 +150,6 @@ static int parse_options(struct instant *set, struct wish *wish, int argc,
 			code = admin_parse_id(optarg, &set->id);
 		else if (opt == 'n')
 			set->freeze = false;
-		else if (opt == 'N')
-			code = admin_check_name(wish->name = optarg);
-		else if (opt == 'h')
-			code = admin_parse_hold(optarg, &wish->hold);
 		else
 			return complain_option(opt, argv);
 	}
@@ -212,18 +161,17 @@ static int parse_options(struct instant *set, struct wish *wish, int argc,
 static int run_snapshot(int argc, char **argv)
 {
 	struct instant set = { .freeze = true };
-	struct wish wish = { .name = NULL };
 	struct mapper_scan scan;
 	int code;
 
-	code = parse_options(&set, &wish, argc, argv);
+	code = parse_options(&set, argc, argv);
 	if (code)
 		return code;
 	code = admin_begin(&scan);
 	if (!code) {
 		set.members = calloc((size_t)(argc - optind),
 				     sizeof(*set.members));
-		code = set.members ? take(&set, &scan, argv + optind, &wish) :
+		code = set.members ? take(&set, &scan, argv + optind) :
 				     complain(TOOL_FAILED, "%s",
 					      strerror(ENOMEM));
 	}
@@ -234,13 +182,11 @@ static int run_snapshot(int argc, char **argv)
 
 const struct command command_snapshot = {
 	.name = "snapshot",
-	.args = "[--id ID] [--name TEXT] [--hold UNTIL] [--no-freeze] NAME...",
+	.args = "[--id ID] [--no-freeze] NAME...",
 	.what = "take a snapshot of each volume, all at the same instant",
 	.help =
 	"Prints its id, which is the same for all of them. File systems are frozen\n"
 	"meanwhile, so that they are clean in the snapshot; with --no-freeze it is\n"
-	"what a power cut would leave. If one volume fails there is none of any.\n"
-	"--name gives it a name, and --hold keeps it from being deleted: see \"snapprot help\n"
-	"hold\" for UNTIL.\n",
+	"what a power cut would leave. If one volume fails there is none of any.\n",
 	.run = run_snapshot,
 };

@@ -14,7 +14,7 @@
 
 enum {
 	COL_DEVICE, COL_SIZE, COL_STATE, COL_PROTECTED, COL_LOST, COL_NAME,
-	COL_UUID, COL_GENERATION, COL_FAULT, COL_USER, COL_STORE_ID,
+	COL_UUID, COL_GENERATION, COL_FAULT, COL_USER,
 };
 
 #define STR	SCOLS_JSON_STRING
@@ -23,7 +23,7 @@ static const struct column columns[] = {
 	[COL_DEVICE]	= { "DEVICE", STR, false, true, "path" },
 	[COL_SIZE]	= { "SIZE", STR, true, true, "of the device" },
 	[COL_STATE]	= { "STATE", STR, false, true,
-			    "in-use, unused, damaged, newer or old" },
+			    "in-use, unused, damaged or newer" },
 	[COL_PROTECTED]	= { "PROTECTED", SCOLS_JSON_BOOLEAN, false, true,
 			    "not to be wiped" },
 	[COL_LOST]	= { "LOST", SCOLS_JSON_BOOLEAN, false, true,
@@ -36,8 +36,6 @@ static const struct column columns[] = {
 	[COL_FAULT]	= { "FAULT", STR, false, false,
 			    "that the snapshots were lost by" },
 	[COL_USER]	= { "USER", STR, false, false, "who uses the device" },
-	[COL_STORE_ID]	= { "STORE-ID", STR, false, false,
-			    "tells it from another store of the volume" },
 };
 
 struct lister {
@@ -52,8 +50,6 @@ static const char *state_of(const struct located *dev)
 		return "damaged";
 	if (dev->id->store == TRACE_NEWER)
 		return "newer";
-	if (dev->id->store == TRACE_OLD)
-		return "old";
 	return *dev->user ? "in-use" : "unused";
 }
 
@@ -61,11 +57,8 @@ static const char *state_of(const struct located *dev)
 static int fill_super(struct table *t, const struct snapprot_disk_super *s)
 {
 	u32 lost = le32_to_cpu(s->lost_epoch);
-	char id[37];
 	int err = 0;
 
-	snapprot_uuid_format(s->store_id, id);
-	err |= table_text(t, COL_STORE_ID, id);
 	err |= table_flag(t, COL_LOST, lost);
 	err |= table_number(t, COL_GENERATION, le64_to_cpu(s->generation));
 	if (lost)
@@ -116,7 +109,7 @@ static int run_stores(int argc, char **argv)
 		return code;
 	code = admin_begin(&scan);
 	if (!code) {
-		code = table_begin(&t, "stores", columns, COL_STORE_ID + 1);
+		code = table_begin(&t, "stores", columns, COL_USER + 1);
 		if (!code && locate_all(&scan, add_store, &l))
 			code = complain(TOOL_FAILED, "%s", strerror(ENOMEM));
 		code = table_end(&t, code);
@@ -130,7 +123,7 @@ const struct command command_stores = {
 	.args = TABLE_ARGS,
 	.what = "look for stores on all block devices",
 	.help =
-	"Columns: DEVICE SIZE STATE PROTECTED LOST NAME UUID GENERATION FAULT USER\n"
-	"STORE-ID; -o +COLUMNS adds to the usual ones.\n",
+	"Columns: DEVICE SIZE STATE PROTECTED LOST NAME UUID GENERATION FAULT USER;\n"
+	"-o +COLUMNS adds to the usual ones.\n",
 	.run = run_stores,
 };

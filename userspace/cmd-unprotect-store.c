@@ -12,19 +12,18 @@
 #include "env.h"
 #include "reclaim.h"
 
-/* By the core, as the kernel does it; twice, so that no copy says so any more. */
+/* By the core, as the kernel does it: both copies, each durable. */
 static int write_flag(const struct device *dev)
 {
 	struct snapprot_core core;
 	struct store_env se;
-	int i, err;
+	int err;
 
 	memset(&core, 0, sizeof(core));
 	err = store_env_init(&se, dev, ENV_WRITE);
 	if (!err) {
-		err = snapprot_store_load(&core, &se.env, device_blocks(dev),
-					  NULL);
-		for (i = 0; i < 2 && !err; i++)
+		err = snapprot_store_load(&core, &se.env, device_blocks(dev));
+		if (!err)
 			err = snapprot_store_update(&core, core.generation,
 						    core.flags & ~SNAPPROT_SUPER_PROTECTED,
 						    core.lost_epoch,

@@ -3,14 +3,11 @@
  * The core's environment over a device or a file: a write-back cache of
  * metadata blocks, and plain transfers for everything else.
  */
-#include <sys/random.h>
-
 #include "env.h"
 
-#define HASH_BITS	13
+#define HASH_BITS	12
 #define HASH_SIZE	(1u << HASH_BITS)
-#define MAX_CLEAN	4096u		/* 16 MiB */
-#define PIECE		16u		/* blocks of one transfer: 64 KiB */
+#define MAX_CLEAN	2048u		/* 8 MiB */
 
 /**
  * struct env_block - a cached block
@@ -19,10 +16,8 @@
  * @older: the same
  * @data: 4 KiB, aligned
  * @block: its number
- * @sum: it has, unless it is @raw
+ * @magic: what it was verified as
  * @refs: how often it is held
- * @raw: it was read ahead, and has not been verified
- * @blank: held by get_new, and not complete yet
  * @dirty: it is to be written, and in the list of dirty blocks
  */
 struct env_block {
@@ -31,10 +26,8 @@ struct env_block {
 	struct env_block *older;
 	void *data;
 	u64 block;
-	u64 sum;
+	u32 magic;
 	u32 refs;
-	bool raw;
-	bool blank;
 	bool dirty;
 };
 
@@ -58,20 +51,11 @@ static int failed(struct store_env *se, u64 block, int err)
 
 static void **held_super(struct store_env *se, u64 block)
 {
-	u32 copy;
-
 	if (!(se->flags & ENV_HOLD_SUPERS))
 		return NULL;
-	for (copy = 0; copy < SNAPPROT_COPIES; copy++)
-		if (block == snapprot_super_place(copy))
-			return &se->held[copy];
-	return NULL;
-}
-
-static bool is_there(const struct store_env *se, u64 block, u32 count)
-{
-	return block < device_blocks(se->dev) &&
-	       count <= device_blocks(se->dev) - block;
+	if (block == SNAPPROT_SUPER_BLOCK_0)
+		return &se->held[0];
+	return block == SNAPPROT_SUPER_BLOCK_1 ? &se->held[1] : NULL;
 }
 
 static int read_blocks(struct store_env *se, u64 block, u32 count, void *data)
@@ -81,7 +65,8 @@ static int read_blocks(struct store_env *se, u64 block, u32 count, void *data)
 	u32 i;
 
 	/* Behind the end there is nothing, which is not the device's fault. */
-	if (!is_there(se, block, count))
+	if (block >= device_blocks(se->dev) ||
+	    count > device_blocks(se->dev) - block)
 		return failed(se, block, -ENODATA);
 	err = device_read(se->dev, block << SNAPPROT_BLOCK_SHIFT, data,
 			  (size_t)count << SNAPPROT_BLOCK_SHIFT);
@@ -96,69 +81,20 @@ static int read_blocks(struct store_env *se, u64 block, u32 count, void *data)
 	return 0;
 }
 
-/* As much as there is of a piece; 0 blocks if it cannot be read at once. */
-static u32 read_piece(struct store_env *se, u64 block, u32 count)
-{
-	u64 blocks = device_blocks(se->dev);
-
-	if (block >= blocks)
-		return 0;
-	if (count > blocks - block)
-		count = (u32)(blocks - block);
-	if (device_read(se->dev, block << SNAPPROT_BLOCK_SHIFT, se->piece,
-			(size_t)count << SNAPPROT_BLOCK_SHIFT))
-		return 0;
-	return count;
-}
-
-static int write_blocks(struct store_env *se, u64 block, u32 count,
-			const void *data)
+static int write_block(struct store_env *se, u64 block, const void *data)
 {
 	int err;
 
 	if (!(se->flags & ENV_WRITE))
 		return failed(se, block, -EROFS);
 	err = device_write(se->dev, block << SNAPPROT_BLOCK_SHIFT, data,
-			   (size_t)count << SNAPPROT_BLOCK_SHIFT);
+			   SNAPPROT_BLOCK_SIZE);
 	return err ? failed(se, block, err) : 0;
-}
-
-/*
- * Old data was written in runs, and often is read in runs. Only where nobody
- * writes: then what has been read ahead stays right.
- */
-static bool read_ahead(struct store_env *se, u64 block, void *data)
-{
-	bool run = block == se->last_read + 1;
-
-	se->last_read = block;
-	if (block - se->ahead_at >= se->ahead_count) {
-		se->ahead_count = run ? read_piece(se, block, PIECE) : 0;
-		se->ahead_at = block;
-		memcpy(se->ahead, se->piece,
-		       (size_t)se->ahead_count << SNAPPROT_BLOCK_SHIFT);
-	}
-	if (!se->ahead_count)
-		return false;
-	memcpy(data, se->ahead + ((block - se->ahead_at) <<
-				  SNAPPROT_BLOCK_SHIFT), SNAPPROT_BLOCK_SIZE);
-	return true;
 }
 
 static int env_read(struct snapprot_env *env, u64 block, u32 count, void *data)
 {
-	struct store_env *se = to_store_env(env);
-
-	if (count == 1 && !(se->flags & ENV_WRITE) &&
-	    read_ahead(se, block, data))
-		return 0;
-	return read_blocks(se, block, count, data);
-}
-
-/* What is no store yet may be lost as a whole. */
-static int make_durable(struct store_env *se)
-{
-	return se->flags & ENV_HOLD_SUPERS ? 0 : device_sync(se->dev);
+	return read_blocks(to_store_env(env), block, count, data);
 }
 
 static int env_write(struct snapprot_env *env, u64 block, const void *data)
@@ -176,11 +112,11 @@ static int env_write(struct snapprot_env *env, u64 block, const void *data)
 		return 0;
 	}
 	/* Durable with all before it: a flush ahead, and one behind. */
-	err = make_durable(se);
+	err = device_sync(se->dev);
 	if (!err)
-		err = write_blocks(se, block, 1, data);
+		err = write_block(se, block, data);
 	if (!err)
-		err = make_durable(se);
+		err = device_sync(se->dev);
 	return err ? failed(se, block, err) : 0;
 }
 
@@ -264,20 +200,15 @@ static void drop_block(struct store_env *se, struct env_block *b)
 	free(b);
 }
 
-static void drop_oldest(struct store_env *se)
-{
-	struct env_block *b = se->lru;
-
-	lru_del(se, b);
-	drop_block(se, b);
-}
-
 static struct env_block *new_block(struct store_env *se, u64 block)
 {
 	struct env_block *b, **at;
 
-	while (se->nr_clean >= MAX_CLEAN)
-		drop_oldest(se);
+	while (se->nr_clean >= MAX_CLEAN) {
+		b = se->lru;
+		lru_del(se, b);
+		drop_block(se, b);
+	}
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return NULL;
@@ -287,6 +218,7 @@ static struct env_block *new_block(struct store_env *se, u64 block)
 		return NULL;
 	}
 	b->block = block;
+	b->refs = 1;
 	at = bucket(se, block);
 	b->next = *at;
 	*at = b;
@@ -302,101 +234,48 @@ static void hold_block(struct store_env *se, struct env_block *b,
 	buf->handle = b;
 }
 
-/* A block that is new in the cache, read ahead or not. */
-static struct env_block *read_block(struct store_env *se, u64 block, int *err)
+/* A changed block has no checksum yet; what it is can still be compared. */
+static int check_magic(struct env_block *b, u32 magic)
 {
-	struct env_block *b = new_block(se, block);
+	const struct snapprot_disk_header *h = b->data;
+	int err = 0;
 
-	*err = b ? read_blocks(se, block, 1, b->data) : -ENOMEM;
-	if (*err && b) {
-		drop_block(se, b);
-		b = NULL;
-	}
-	if (b) {
-		b->raw = true;
-		lru_add(se, b);
-	}
-	return b;
+	if (b->dirty || b->magic == magic)
+		return le32_to_cpu(h->magic) == magic ? 0 : -EBADMSG;
+	err = snapprot_block_verify(b->data, magic, b->block);
+	if (!err)
+		b->magic = magic;
+	return err;
 }
 
-static void cache_piece(struct store_env *se, u64 block, u32 count)
-{
-	struct env_block *b;
-	u32 i;
-
-	count = read_piece(se, block, count);
-	for (i = 0; i < count; i++) {
-		if (find_block(se, block + i))
-			continue;
-		b = new_block(se, block + i);
-		if (!b)
-			return;
-		memcpy(b->data, se->piece + ((size_t)i << SNAPPROT_BLOCK_SHIFT),
-		       SNAPPROT_BLOCK_SIZE);
-		b->raw = true;
-		lru_add(se, b);
-	}
-}
-
-static void env_prefetch(struct snapprot_env *env, u64 block, u32 count)
-{
-	struct store_env *se = to_store_env(env);
-	u32 n;
-
-	/* What is more than a part of the cache would push out itself. */
-	if (count > MAX_CLEAN / 4)
-		count = MAX_CLEAN / 4;
-	while (count) {
-		while (count && find_block(se, block)) {
-			block++;
-			count--;
-		}
-		n = count < PIECE ? count : PIECE;
-		if (n)
-			cache_piece(se, block, n);
-		block += n;
-		count -= n;
-	}
-}
-
-static struct env_block *fetch_block(struct store_env *se, u64 block, int *err)
-{
-	struct env_block *b = find_block(se, block);
-
-	*err = 0;
-	/* Whoever goes through blocks in order gets them in pieces. */
-	if (!b && block == se->last_got + 1) {
-		cache_piece(se, block, PIECE);
-		b = find_block(se, block);
-	}
-	return b ? b : read_block(se, block, err);
-}
-
-static int env_get(struct snapprot_env *env, u64 block, u32 magic, u64 sum,
+static int env_get(struct snapprot_env *env, u64 block, u32 magic,
 		   struct snapprot_buf *buf)
 {
 	struct store_env *se = to_store_env(env);
 	struct env_block *b;
 	int err;
 
-	b = fetch_block(se, block, &err);
-	se->last_got = block;
-	if (!b)
-		return err == -ENOMEM ? err : failed(se, block, err);
-	if (b->raw) {
-		err = snapprot_block_verify(&env->key, b->data, magic, block,
-					    sum);
-		if (err) {
-			lru_del(se, b);
-			drop_block(se, b);
+	b = find_block(se, block);
+	if (b) {
+		err = check_magic(b, magic);
+		if (err)
 			return failed(se, block, err);
-		}
-		b->raw = false;
-		b->sum = sum;
+		hold_block(se, b, buf);
+		return 0;
 	}
-	if (b->sum != sum)
-		return failed(se, block, -EBADMSG);
-	hold_block(se, b, buf);
+	b = new_block(se, block);
+	if (!b)
+		return -ENOMEM;
+	err = read_blocks(se, block, 1, b->data);
+	if (!err)
+		err = snapprot_block_verify(b->data, magic, block);
+	if (err) {
+		drop_block(se, b);
+		return failed(se, block, err);
+	}
+	b->magic = magic;
+	buf->data = b->data;
+	buf->handle = b;
 	return 0;
 }
 
@@ -404,31 +283,28 @@ static int env_get_new(struct snapprot_env *env, u64 block,
 		       struct snapprot_buf *buf)
 {
 	struct store_env *se = to_store_env(env);
-	struct env_block *b = find_block(se, block);
+	struct env_block *b;
 
-	if (b && !b->refs && !b->dirty)
-		lru_del(se, b);
-	if (!b)
+	b = find_block(se, block);
+	if (b) {
+		hold_block(se, b, buf);
+	} else {
 		b = new_block(se, block);
-	if (!b)
-		return -ENOMEM;
-	b->refs++;
+		if (!b)
+			return -ENOMEM;
+		buf->data = b->data;
+		buf->handle = b;
+	}
 	/* Undefined by contract; zeroes keep stale memory off the disk. */
 	memset(b->data, 0, SNAPPROT_BLOCK_SIZE);
-	b->raw = false;
-	b->blank = true;
-	buf->data = b->data;
-	buf->handle = b;
+	b->magic = 0;
 	return 0;
 }
 
-static void env_dirty(struct snapprot_env *env, struct snapprot_buf *buf,
-		      u64 sum)
+static void env_dirty(struct snapprot_env *env, struct snapprot_buf *buf)
 {
 	struct env_block *b = buf->handle;
 
-	b->blank = false;
-	b->sum = sum;
 	if (!b->dirty)
 		dirty_add(to_store_env(env), b);
 }
@@ -440,11 +316,12 @@ static void env_put(struct snapprot_env *env, struct snapprot_buf *buf)
 
 	if (--b->refs || b->dirty)
 		return;
-	/* Taken with get_new and never filled. */
-	if (b->blank)
-		drop_block(se, b);
-	else
+	if (b->magic) {
 		lru_add(se, b);
+		return;
+	}
+	/* Taken with get_new and never filled. */
+	drop_block(se, b);
 }
 
 static void env_forget(struct snapprot_env *env, u64 block)
@@ -469,43 +346,28 @@ static int compare_blocks(const void *a, const void *b)
 	return x->block < y->block ? -1 : x->block > y->block;
 }
 
-/* Blocks that lie side by side go out at once; returns how many of them. */
-static u32 collect_piece(struct store_env *se, struct env_block **list,
-			 u32 count)
-{
-	u32 n = 0;
-
-	do {
-		memcpy(se->piece + ((size_t)n << SNAPPROT_BLOCK_SHIFT),
-		       list[n]->data, SNAPPROT_BLOCK_SIZE);
-		n++;
-	} while (n < count && n < PIECE &&
-		 list[n]->block == list[0]->block + n);
-	return n;
-}
-
 static int write_dirty(struct store_env *se, struct env_block **list)
 {
+	const struct snapprot_disk_header *h;
 	struct env_block *b;
-	u32 i, n, count = 0;
+	u32 i, count = 0;
 	int err;
 
 	for (b = se->dirty; b; b = b->newer)
 		list[count++] = b;
 	qsort(list, count, sizeof(*list), compare_blocks);
-	for (i = 0; i < count; i += n) {
-		n = collect_piece(se, &list[i], count - i);
-		err = write_blocks(se, list[i]->block, n, se->piece);
+	for (i = 0; i < count; i++) {
+		b = list[i];
+		snapprot_block_seal(b->data);
+		err = write_block(se, b->block, b->data);
 		if (err)
 			return err;
+		h = b->data;
+		b->magic = le32_to_cpu(h->magic);
+		dirty_del(se, b);
+		if (!b->refs)
+			lru_add(se, b);
 	}
-	for (i = 0; i < count; i++) {
-		dirty_del(se, list[i]);
-		if (!list[i]->refs)
-			lru_add(se, list[i]);
-	}
-	while (se->nr_clean > MAX_CLEAN)
-		drop_oldest(se);
 	return 0;
 }
 
@@ -524,7 +386,7 @@ static int env_commit(struct snapprot_env *env)
 		err = write_dirty(se, list);
 		free(list);
 	}
-	return err ? err : make_durable(se);
+	return err ? err : device_sync(se->dev);
 }
 
 /* ---- memory ----------------------------------------------------------- */
@@ -555,7 +417,6 @@ static const struct snapprot_env_ops env_ops = {
 	.dirty		= env_dirty,
 	.put		= env_put,
 	.forget		= env_forget,
-	.prefetch	= env_prefetch,
 	.commit		= env_commit,
 	.read		= env_read,
 	.write		= env_write,
@@ -570,16 +431,9 @@ int store_env_init(struct store_env *se, const struct device *dev,
 		.env = { .ops = &env_ops },
 		.dev = dev,
 		.flags = flags,
-		.last_read = ~(u64)0 - 1,
-		.last_got = ~(u64)0 - 1,
 	};
-	/* Without it a store that somebody made may only be slow to read. */
-	if (getrandom(&se->env.salt, sizeof(se->env.salt), GRND_NONBLOCK) < 0)
-		se->env.salt = 0;
 	se->hash = calloc(HASH_SIZE, sizeof(*se->hash));
-	se->piece = env_alloc(&se->env, PIECE * SNAPPROT_BLOCK_SIZE);
-	se->ahead = env_alloc(&se->env, PIECE * SNAPPROT_BLOCK_SIZE);
-	return se->hash && se->piece && se->ahead ? 0 : -ENOMEM;
+	return se->hash ? 0 : -ENOMEM;
 }
 
 void store_env_exit(struct store_env *se)
@@ -595,46 +449,37 @@ void store_env_exit(struct store_env *se)
 		}
 	}
 	free(se->hash);
-	free(se->piece);
-	free(se->ahead);
-	for (i = 0; i < SNAPPROT_COPIES; i++)
-		free(se->held[i]);
-	memset(se, 0, sizeof(*se));
+	se->hash = NULL;
+	free(se->held[0]);
+	free(se->held[1]);
+	se->held[0] = NULL;
+	se->held[1] = NULL;
 }
 
 void store_env_drop(struct store_env *se)
 {
-	se->ahead_count = 0;
-	while (se->lru)
-		drop_oldest(se);
+	struct env_block *b;
+
+	while (se->lru) {
+		b = se->lru;
+		lru_del(se, b);
+		drop_block(se, b);
+	}
 }
 
-/* The pair of the last write goes first: whatever comes then, it is the newest. */
 int store_env_release(struct store_env *se)
 {
-	u32 i, copy, first = 0;
-	u64 seq, newest = 0;
+	void *held[2] = { se->held[0], se->held[1] };
 	int err = 0;
 
-	for (copy = 0; copy < SNAPPROT_COPIES; copy++) {
-		const struct snapprot_disk_super *s = se->held[copy];
-
-		seq = s ? le64_to_cpu(s->h.seq) : 0;
-		if (seq > newest) {
-			newest = seq;
-			first = copy & ~1u;
-		}
-	}
 	se->flags &= ~ENV_HOLD_SUPERS;
-	for (i = 0; i < SNAPPROT_COPIES && !err; i++) {
-		copy = first ^ i;
-		if (se->held[copy])
-			err = env_write(&se->env, snapprot_super_place(copy),
-					se->held[copy]);
-	}
-	for (copy = 0; copy < SNAPPROT_COPIES; copy++) {
-		free(se->held[copy]);
-		se->held[copy] = NULL;
-	}
+	se->held[0] = NULL;
+	se->held[1] = NULL;
+	if (held[0])
+		err = env_write(&se->env, SNAPPROT_SUPER_BLOCK_0, held[0]);
+	if (!err && held[1])
+		err = env_write(&se->env, SNAPPROT_SUPER_BLOCK_1, held[1]);
+	free(held[0]);
+	free(held[1]);
 	return err;
 }

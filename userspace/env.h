@@ -24,10 +24,6 @@ struct env_block;
  * @dirty: changed blocks
  * @nr_dirty: how many those are
  * @held: with ENV_HOLD_SUPERS the superblocks as the core wrote them
- * @piece: for a transfer of several blocks
- * @last_got: block that was asked of the cache last
- * @ahead: blocks that were read ahead past the cache, from @ahead_at
- * @last_read: block that was read past the cache last
  * @io_block: the block of the first failed transfer
  * @io_err: what it was, a negative errno; 0 none. Reading behind the end is
  *	-ENODATA and does not count
@@ -42,13 +38,7 @@ struct store_env {
 	u32 nr_clean;
 	struct env_block *dirty;
 	u32 nr_dirty;
-	void *held[SNAPPROT_COPIES];
-	char *piece;
-	u64 last_got;
-	char *ahead;
-	u64 ahead_at;
-	u32 ahead_count;
-	u64 last_read;
+	void *held[2];
 	u64 io_block;
 	int io_err;
 };

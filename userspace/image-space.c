@@ -1,72 +1,104 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The bitmaps of a store that is not trusted. What is damaged here costs no
- * snapshot: a repair does not need them.
+ * snapshot: a repair does not need them, but to believe a leaf that no pointer
+ * leads to.
  */
 #include "image-internal.h"
 
-static void read_bitmap(struct image *img, u64 group, u32 slot, u64 sum)
+static void note_bitmap(struct image *img, void *ctx, u64 block,
+			const struct snapprot_disk_dir_entry *e)
 {
-	u64 place = snapprot_bitmap_place(group, slot);
-	struct snapprot_buf buf;
+	struct image_bitmap *bitmaps;
+	bool *no_memory = ctx;
+	u64 max;
 
-	if (group >= snapprot_group_count(img->blocks) ||
-	    image_get(img, place, SNAPPROT_MAGIC_BITMAP, sum, &buf)) {
-		image_damage(img, place, "bitmap");
+	(void)block;
+	if (!e || le32_to_cpu(e->type) != SNAPPROT_DIR_BITMAP)
 		return;
+	if (img->nr_bitmaps == img->max_bitmaps) {
+		max = img->max_bitmaps ? 2 * img->max_bitmaps : 64;
+		bitmaps = realloc(img->bitmaps, max * sizeof(*bitmaps));
+		if (!bitmaps) {
+			*no_memory = true;
+			return;
+		}
+		img->bitmaps = bitmaps;
+		img->max_bitmaps = max;
 	}
-	image_found(img, place, "bitmap");
-	image_put(img, &buf);
+	img->bitmaps[img->nr_bitmaps++] = (struct image_bitmap){
+		.group = le64_to_cpu(e->index),
+		.place = le64_to_cpu(e->place),
+		.crc = le32_to_cpu(e->crc),
+	};
 }
 
-static void read_node(struct image *img, u32 level, u64 index, u32 slot,
-		      u64 sum)
+static int compare_bitmaps(const void *a, const void *b)
 {
-	u64 place = snapprot_node_place(level, index, slot);
-	const struct snapprot_disk_space *s;
-	struct snapprot_buf buf;
-	u32 i;
+	const struct image_bitmap *x = a, *y = b;
 
-	if (snapprot_node_group(level, index) >=
-	    snapprot_group_count(img->blocks) ||
-	    image_get(img, place, SNAPPROT_MAGIC_SPACE, sum, &buf)) {
-		image_damage(img, place, "node of the space table");
-		return;
-	}
-	s = buf.data;
-	if (le64_to_cpu(s->level) != level || le64_to_cpu(s->index) != index) {
-		image_damage(img, place, "node of the space table");
-		image_put(img, &buf);
-		return;
-	}
-	image_found(img, place, "space");
-	for (i = 0; i < SNAPPROT_SPACE_FANOUT && !img->err; i++) {
-		u64 below = (index << SNAPPROT_SPACE_SHIFT) + i;
-		u64 below_sum = le64_to_cpu(s->entry[i].sum);
+	return x->group < y->group ? -1 : x->group > y->group;
+}
 
-		slot = le32_to_cpu(s->entry[i].slot);
-		if (!(slot & SNAPPROT_SLOT_VALID))
-			continue;
-		if (level)
-			read_node(img, level - 1, below, slot, below_sum);
-		else
-			read_bitmap(img, below, slot, below_sum);
-	}
-	image_put(img, &buf);
+/* The image if the checkpoint has one, else the home, which is as new then. */
+static u64 bitmap_place(const struct image *img, u64 group, u32 *crc)
+{
+	const struct image_bitmap key = { .group = group };
+	const struct image_bitmap *b = NULL;
+
+	if (img->nr_bitmaps)
+		b = bsearch(&key, img->bitmaps, img->nr_bitmaps, sizeof(key),
+			    compare_bitmaps);
+	*crc = b ? b->crc : 0;
+	return b ? b->place : snapprot_group_home(group);
+}
+
+int image_read_bitmap(struct image *img, u64 group,
+		      struct snapprot_disk_bitmap *bitmap)
+{
+	struct snapprot_env *env = &img->se->env;
+	u64 home = snapprot_group_home(group);
+	u64 place;
+	u32 crc;
+
+	if (!img->dir_ok || group >= le64_to_cpu(img->super->nr_groups))
+		return -EBADMSG;
+	place = bitmap_place(img, group, &crc);
+	if (place >= img->blocks || env->ops->read(env, place, 1, bitmap) ||
+	    snapprot_block_verify(bitmap, SNAPPROT_MAGIC_BITMAP, home) ||
+	    !image_ours(img, &bitmap->h))
+		return -EBADMSG;
+	if (place != home && le32_to_cpu(bitmap->h.crc) != crc)
+		return -EBADMSG;
+	return 0;
 }
 
 int image_open_space(struct image *img)
 {
-	u32 level = le32_to_cpu(img->super->space_level);
-	u32 slot = le32_to_cpu(img->super->space_slot);
+	struct snapprot_disk_bitmap *bitmap;
+	bool no_memory = false;
+	u64 group, place;
+	u32 crc;
 
-	/* Nothing but the log's blocks has ever been in use. */
-	if (!(slot & SNAPPROT_SLOT_VALID))
+	img->dir_ok = !image_dir_walk(img, note_bitmap, &no_memory);
+	if (no_memory)
+		return -ENOMEM;
+	/* Which bitmaps count is not known then. */
+	if (!img->dir_ok)
 		return 0;
-	if (level < SNAPPROT_SPACE_LEVELS)
-		read_node(img, level, 0, slot,
-			  le64_to_cpu(img->super->space_sum));
-	else
-		image_damage(img, 0, "space table of an impossible height");
-	return img->err;
+	if (img->nr_bitmaps)
+		qsort(img->bitmaps, img->nr_bitmaps, sizeof(*img->bitmaps),
+		      compare_bitmaps);
+	bitmap = malloc(sizeof(*bitmap));
+	if (!bitmap)
+		return -ENOMEM;
+	for (group = 0; group < le64_to_cpu(img->super->nr_groups); group++) {
+		place = bitmap_place(img, group, &crc);
+		if (image_read_bitmap(img, group, bitmap))
+			image_damage(img, place, "bitmap");
+		else
+			image_found(img, place, "bitmap");
+	}
+	free(bitmap);
+	return 0;
 }

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "instant.h"
@@ -37,41 +36,19 @@ static int suspend(struct instant *set, struct member *m)
 	return m->err;
 }
 
-/* The answer is the id. */
-static int create_one(struct instant *set, const struct member *m,
-		      const char *message)
-{
-	char *answer = NULL;
-	int err;
-
-	if (set->id)
-		return mapper_message(m->live->name, message, NULL);
-	err = mapper_message(m->live->name, message, &answer);
-	/* It is there all the same, and will be found in the list. */
-	if (!err && snap_id_parse(answer, &set->id))
-		set->id = 0;
-	free(answer);
-	return err;
-}
-
 static int create_all(struct instant *set)
 {
-	char message[INSTANT_WORDS + 32];
+	char message[32];
 	struct member *m;
 	int i, err;
 
-	if (set->id)
-		snprintf(message, sizeof(message), "create_snap %u%s", set->id,
-			 set->words ? set->words : "");
-	else
-		snprintf(message, sizeof(message), "create_snap -%s",
-			 set->words ? set->words : "");
+	snprintf(message, sizeof(message), "create_snap %u", set->id);
 	for (i = 0; i < set->count; i++) {
 		m = &set->members[i];
 		err = suspend(set, m);
 		if (err)
 			return err;
-		m->err = create_one(set, m, message);
+		m->err = mapper_message(m->live->name, message, NULL);
 		m->what = "no snapshot taken";
 		if (m->err)
 			return m->err;

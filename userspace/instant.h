@@ -23,22 +23,16 @@ struct member {
 	const char *what;
 };
 
-/* Longest text of words. */
-#define INSTANT_WORDS	256
-
 /**
  * struct instant - a set of volumes
  * @members: those that lie on others before these
- * @id: of the snapshots; 0 for one volume alone: the lowest that was never used,
- *	which is filled in
- * @words: for create_snap, behind the id: " name=..." and the like, or NULL
+ * @id: of the snapshots
  * @freeze: file systems are frozen meanwhile
  */
 struct instant {
 	struct member *members;
 	int count;
 	uint32_t id;
-	const char *words;
 	bool freeze;
 };
 

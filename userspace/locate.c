@@ -111,18 +111,7 @@ static bool make_path(const char *name, dev_t number, char *path, size_t len)
 	return !stat(path, &st) && S_ISBLK(st.st_mode) && st.st_rdev == number;
 }
 
-static int look_closely(const struct device *dev, u64 hint,
-			struct identity *id)
-{
-	int err = identify(dev, id);
-
-	if (!err && hint && id->label[LABEL_ON_ORIGIN] == TRACE_NONE)
-		err = identify_label_at(dev, hint, id);
-	return err;
-}
-
-/* @hint: sector of the label of an origin that has grown, 0 for none. */
-static int look_at(const char *path, dev_t number, u64 hint,
+static int look_at(const char *path, dev_t number,
 		   int (*fn)(void *ctx, const struct located *dev), void *ctx)
 {
 	static struct identity id;
@@ -141,7 +130,7 @@ static int look_at(const char *path, dev_t number, u64 hint,
 	end = lseek(dev.fd, 0, SEEK_END);
 	dev.sectors = end > 0 ? (u64)end >> 9 : 0;
 	found.sectors = dev.sectors;
-	if (dev.sectors && !look_closely(&dev, hint, &id) &&
+	if (dev.sectors && !identify(&dev, &id) &&
 	    (id.store != TRACE_NONE || id.label[LABEL_ON_DEVICE] != TRACE_NONE ||
 	     id.label[LABEL_ON_ORIGIN] != TRACE_NONE)) {
 		device_user(number, user, sizeof(user));
@@ -156,9 +145,8 @@ static int no_dots(const struct dirent *d)
 	return d->d_name[0] != '.';
 }
 
-static int look_at_all(const struct mapper_scan *scan, u64 hint,
-		       int (*fn)(void *ctx, const struct located *dev),
-		       void *ctx)
+int locate_all(const struct mapper_scan *scan,
+	       int (*fn)(void *ctx, const struct located *dev), void *ctx)
 {
 	struct dirent **names;
 	char path[512];
@@ -169,7 +157,7 @@ static int look_at_all(const struct mapper_scan *scan, u64 hint,
 	for (i = 0; i < count; i++) {
 		if (!ret && worth_a_look(scan, names[i]->d_name, &number) &&
 		    make_path(names[i]->d_name, number, path, sizeof(path)))
-			ret = look_at(path, number, hint, fn, ctx);
+			ret = look_at(path, number, fn, ctx);
 		free(names[i]);
 	}
 	if (count >= 0)
@@ -177,91 +165,65 @@ static int look_at_all(const struct mapper_scan *scan, u64 hint,
 	return ret;
 }
 
-int locate_all(const struct mapper_scan *scan,
-	       int (*fn)(void *ctx, const struct located *dev), void *ctx)
-{
-	return look_at_all(scan, 0, fn, ctx);
-}
-
 /* ---- of one volume ------------------------------------------------------------- */
 
-struct wanted_store {
+struct wanted {
 	u8 volume[16];
-	const u8 *store_id;
-	struct found_store *found;
+	char *path;
+	struct snapprot_disk_label label;
 };
 
 static int is_store(void *ctx, const struct located *dev)
 {
-	const struct snapprot_disk_super *s = &dev->id->super;
-	struct wanted_store *w = ctx;
+	struct wanted *w = ctx;
 
 	/* What is below multipath and the like is not for us. */
 	if (*dev->user || dev->id->store != TRACE_VALID ||
-	    memcmp(s->h.uuid, w->volume, sizeof(w->volume)) ||
-	    (w->store_id && memcmp(s->store_id, w->store_id,
-				   sizeof(s->store_id))))
+	    memcmp(dev->id->super.h.uuid, w->volume, sizeof(w->volume)))
 		return 0;
-	if (!w->found->path) {
-		w->found->path = strdup(dev->path);
-		return 0;
-	}
-	w->found->other = strdup(dev->path);
+	w->path = strdup(dev->path);
 	return 1;
 }
 
-void locate_store(const struct mapper_scan *scan, const char *volume,
-		  const u8 *store_id, struct found_store *found)
+char *locate_store(const struct mapper_scan *scan, const char *volume)
 {
-	struct wanted_store w = { .store_id = store_id, .found = found };
+	struct wanted w = { .path = NULL };
 
-	memset(found, 0, sizeof(*found));
-	if (!snapprot_uuid_parse(volume, w.volume))
-		locate_all(scan, is_store, &w);
-}
-
-struct wanted_label {
-	const struct snapprot_disk_super *super;
-	struct snapprot_disk_label *label;
-	char *path;
-	size_t len;
-	int count;
-};
-
-static bool goes_with(const struct snapprot_disk_super *s,
-		      const struct identity *id, enum label_place place)
-{
-	const struct snapprot_disk_label *l = &id->label_at[place];
-
-	if (!label_is_here(id, place) ||
-	    memcmp(l->h.uuid, s->h.uuid, sizeof(l->h.uuid)))
-		return false;
-	/* One of a newer version has it where nobody knows. */
-	return id->label[place] == TRACE_NEWER ||
-	       !memcmp(l->store_id, s->store_id, sizeof(l->store_id));
+	if (snapprot_uuid_parse(volume, w.volume))
+		return NULL;
+	locate_all(scan, is_store, &w);
+	return w.path;
 }
 
 static int is_label(void *ctx, const struct located *dev)
 {
-	struct wanted_label *w = ctx;
-	enum label_place place;
+	struct wanted *w = ctx;
+	int place;
 
 	for (place = 0; place < LABEL_PLACES; place++) {
-		if (!goes_with(w->super, dev->id, place))
+		const struct snapprot_disk_label *l = &dev->id->label_at[place];
+
+		if (dev->id->label[place] < TRACE_NEWER ||
+		    memcmp(l->h.uuid, w->volume, sizeof(w->volume)))
 			continue;
-		w->count++;
-		*w->label = dev->id->label_at[place];
-		snprintf(w->path, w->len, "%s", dev->path);
+		w->path = strdup(dev->path);
+		w->label = *l;
+		return 1;
 	}
 	return 0;
 }
 
-int locate_label(const struct mapper_scan *scan,
-		 const struct snapprot_disk_super *super,
+int locate_label(const struct mapper_scan *scan, const u8 *volume,
 		 struct snapprot_disk_label *label, char *path, size_t len)
 {
-	struct wanted_label w = { super, label, path, len, 0 };
+	static struct wanted w;
 
-	look_at_all(scan, le64_to_cpu(super->origin_sectors), is_label, &w);
-	return w.count;
+	memset(&w, 0, sizeof(w));
+	memcpy(w.volume, volume, sizeof(w.volume));
+	if (!locate_all(scan, is_label, &w) || !w.path)
+		return 0;
+	*label = w.label;
+	snprintf(path, len, "%s", w.path);
+	free(w.path);
+	return 1;
 }

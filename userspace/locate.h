@@ -43,34 +43,11 @@ struct located {
 int locate_all(const struct mapper_scan *scan,
 	       int (*fn)(void *ctx, const struct located *dev), void *ctx);
 
-/**
- * struct found_store - what a search has found; both to be freed
- * @path: a device, or NULL
- * @other: another one that is just as good, or NULL. Which of them is the store, and
- *	which is a copy, cannot be told by looking at them
- */
-struct found_store {
-	char *path;
-	char *other;
-};
+/* A store of that volume that nobody uses; NULL if none. To be freed. */
+char *locate_store(const struct mapper_scan *scan, const char *volume);
 
-/**
- * locate_store() - look for a store of a volume that nobody uses
- * @store_id: it has to have, or NULL if that is not known
- */
-void locate_store(const struct mapper_scan *scan, const char *volume,
-		  const u8 *store_id, struct found_store *found);
-
-/**
- * locate_label() - look for the label that goes with a store
- * @super: of the store
- * @label: filled in
- * @path: where it is
- *
- * Returns how many there are; of more than one, one is told.
- */
-int locate_label(const struct mapper_scan *scan,
-		 const struct snapprot_disk_super *super,
+/* Has a label anywhere the UUID of that volume? Then 1, and it is in @label. */
+int locate_label(const struct mapper_scan *scan, const u8 *volume,
 		 struct snapprot_disk_label *label, char *path, size_t len);
 
 #endif

@@ -7,7 +7,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -77,48 +76,21 @@ void print_quoted(const char *text)
 	putchar('\'');
 }
 
-/* Bytes of the character at @p, 0 if it is none. */
-static size_t utf8_length(const unsigned char *p)
+void print_json(const char *text)
 {
-	static const unsigned int least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t i, len = *p < 0x80 ? 1 : *p >= 0xf8 ? 0 : *p >= 0xf0 ? 4 :
-			*p >= 0xe0 ? 3 : *p >= 0xc0 ? 2 : 0;
-	unsigned int c = len > 1 ? *p & (0x7fu >> len) : *p;
+	const unsigned char *p;
 
-	for (i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
+	putchar('"');
+	for (p = (const unsigned char *)text; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			printf("\\%c", *p);
+		else if (*p < 0x20 || *p >= 0x7f)
+			/* Bytes of a path: JSON has no bytes, so Latin-1. */
+			printf("\\u%04x", *p);
+		else
+			putchar(*p);
 	}
-	if (len > 1 && (c < least[len] || c > 0x10ffff ||
-			(c >= 0xd800 && c < 0xe000)))
-		return 0;
-	return len;
-}
-
-char *text_utf8(const char *text)
-{
-	static const char unknown[] = "\xef\xbf\xbd";
-	const unsigned char *p = (const unsigned char *)text;
-	char *copy = malloc(strlen(text) * (sizeof(unknown) - 1) + 1);
-	char *to = copy;
-	size_t len;
-
-	while (copy && *p) {
-		len = utf8_length(p);
-		if (len) {
-			memcpy(to, p, len);
-			to += len;
-			p += len;
-		} else {
-			memcpy(to, unknown, sizeof(unknown) - 1);
-			to += sizeof(unknown) - 1;
-			p++;
-		}
-	}
-	if (copy)
-		*to = '\0';
-	return copy;
+	putchar('"');
 }
 
 int output_end(void)

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How far something is: a bar on a terminal, else lines, if they were asked for.
+ * A bar for what takes long, on a terminal only.
  */
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,52 +10,23 @@
 
 #define WIDTH	50
 
-static bool always;
-static int shown = -1;
-
-void progress_always(void)
-{
-	always = true;
-}
-
-static void show_bar(int percent)
-{
-	char bar[WIDTH + 1];
-
-	memset(bar, '.', WIDTH);
-	memset(bar, '#', (size_t)(percent * WIDTH / 100));
-	bar[WIDTH] = '\0';
-	fprintf(stderr, "\r[%s] %3d %%", bar, percent);
-}
-
 void progress_show(uint64_t done, uint64_t total)
 {
-	int percent = done < total ? (int)(done * 100 / total) : 100;
-	bool terminal = isatty(STDERR_FILENO);
+	static int shown = -1;
+	char bar[WIDTH + 1];
+	int percent = total ? (int)(done * 100 / total) : 100;
 
-	if (percent == shown || (!terminal && !always))
+	if (percent == shown || !isatty(STDERR_FILENO))
 		return;
-	if (percent == 100) {
-		progress_end();
-		return;
-	}
 	shown = percent;
-	if (terminal)
-		show_bar(percent);
-	else
-		fprintf(stderr, "%d %%\n", percent);
-	fflush(stderr);
-}
-
-/* The line is free for what is said next. */
-void progress_end(void)
-{
-	if (shown < 0)
-		return;
-	shown = -1;
-	if (isatty(STDERR_FILENO))
+	if (percent >= 100) {
 		fprintf(stderr, "\r%*s\r", WIDTH + 8, "");
-	else
-		fputs("100 %\n", stderr);
+		shown = -1;
+	} else {
+		memset(bar, '.', WIDTH);
+		memset(bar, '#', (size_t)(percent * WIDTH / 100));
+		bar[WIDTH] = '\0';
+		fprintf(stderr, "\r[%s] %3d %%", bar, percent);
+	}
 	fflush(stderr);
 }

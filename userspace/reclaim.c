@@ -23,10 +23,6 @@ static int check_store(struct leftover *lo)
 		return complain(TOOL_WRONG,
 				"%s: is a store of a version unknown here",
 				path);
-	case TRACE_OLD:
-		return complain(TOOL_WRONG,
-				"%s: is a store of a version before the first release",
-				path);
 	case TRACE_DAMAGED:
 		return complain(TOOL_WRONG,
 				"%s: is a damaged store, so its volume cannot be told",
@@ -43,7 +39,7 @@ static int check_volume(struct leftover *lo)
 {
 	const struct mapper_dev *live;
 	struct mapper_scan scan;
-	int err, code = 0, labels = 0;
+	int err, code = 0;
 
 	err = mapper_scan(&scan);
 	if (err && (lo->dev.block || err != -ENODEV))
@@ -55,14 +51,9 @@ static int check_volume(struct leftover *lo)
 		code = complain(TOOL_BUSY, "%s: its volume is active, as %s",
 				lo->dev.path, live->name);
 	if (!code && lo->dev.block)
-		labels = locate_label(&scan, &lo->id.super, &lo->label,
-				      lo->label_path, sizeof(lo->label_path));
-	lo->label_found = labels;
-	/* They may say different things, and one of them is a copy. */
-	if (labels > 1)
-		code = complain(TOOL_WRONG,
-				"%s: its volume's label is on more than one device, %s among them",
-				lo->dev.path, lo->label_path);
+		lo->label_found = locate_label(&scan, lo->id.super.h.uuid,
+					       &lo->label, lo->label_path,
+					       sizeof(lo->label_path));
 	mapper_scan_free(&scan);
 	return code;
 }

@@ -22,10 +22,6 @@ static const struct command * const commands[] = {
 	&command_status,
 	&command_snapshot,
 	&command_delete,
-	&command_hold,
-	&command_unhold,
-	&command_rename,
-	&command_usage,
 	&command_protect,
 	&command_normal,
 	&command_clear,
@@ -111,8 +107,7 @@ int main(int argc, char **argv)
 	cmd = find_command(argv[1]);
 	if (!cmd)
 		return complain_usage("%s: no such command", argv[1]);
-	if (argc == 3 && (!strcmp(argv[2], "--help") ||
-			  !strcmp(argv[2], "-h"))) {
+	if (argc == 3 && !strcmp(argv[2], "--help")) {
 		print_help(cmd);
 		return output_end();
 	}

@@ -98,17 +98,6 @@ static void delete_expired(const struct run *r, const struct snap_info *snaps,
 	a->again = i < n;
 }
 
-/* What is held is no matter of the schedule's. Returns how many are left. */
-static size_t leave_out_held(struct snap_info *snaps, size_t count, int64_t now)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < count; i++)
-		if (snaps[i].hold <= (uint64_t)now)
-			snaps[n++] = snaps[i];
-	return n;
-}
-
 static void run(const struct run *r, int64_t now, struct answer *a)
 {
 	struct snap_info *snaps;
@@ -128,8 +117,7 @@ static void run(const struct run *r, int64_t now, struct answer *a)
 	if (count < 0)
 		a->err = count;
 	else
-		delete_expired(r, snaps,
-			       leave_out_held(snaps, (size_t)count, now), a);
+		delete_expired(r, snaps, (size_t)count, a);
 	free(snaps);
 }
 

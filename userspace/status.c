@@ -110,96 +110,39 @@ int view_status_parse(const char *line, struct view_status *st)
 
 /* ---- list_snaps ---------------------------------------------------------- */
 
-static int parse_hold(const char *word, uint64_t *hold)
+static int parse_snap(const char *line, struct snap_info *snap)
 {
-	*hold = 0;
-	if (!strcmp(word, "-"))
-		return 0;
-	if (strcmp(word, "forever"))
-		return number_parse(word, HOLD_FOREVER - 1, hold);
-	*hold = HOLD_FOREVER;
-	return 0;
-}
+	char state[STATUS_WORD];
 
-/* An older module has no more than four fields. */
-static int parse_snap(const char *line, void *to)
-{
-	char state[STATUS_WORD], hold[STATUS_WORD];
-	struct snap_info *snap = to;
-	int n;
-
-	n = sscanf(line, "%" SCNu32 " %31s %" SCNu64 " %" SCNu64
-		   " %36s %31s %63s", &snap->id, state, &snap->time,
-		   &snap->sectors, snap->uuid, hold, snap->name);
-	if (n != 7 && n != 4)
+	if (sscanf(line, "%" SCNu32 " %31s %" SCNu64 " %" SCNu64, &snap->id,
+		   state, &snap->time, &snap->sectors) != 4)
 		return -EINVAL;
-	if (n == 7 && (strlen(snap->uuid) != 36 ||
-		       parse_hold(hold, &snap->hold)))
-		return -EINVAL;
-	if (!strcmp(snap->name, "-"))
-		snap->name[0] = '\0';
 	snap->lost = !strcmp(state, "lost");
 	return snap->lost || !strcmp(state, "valid") ? 0 : -EINVAL;
 }
 
-static int parse_usage(const char *line, void *to)
-{
-	struct snap_usage *u = to;
-
-	return sscanf(line, "%" SCNu32 " %" SCNu64 " %" SCNu64, &u->id,
-		      &u->only, &u->all) == 3 ? 0 : -EINVAL;
-}
-
-/* A line each, of @size bytes in @list; empty ones are passed over. */
-static int parse_lines(const char *text, void **list, size_t size,
-		       int (*parse)(const char *line, void *to))
+int snap_list_parse(const char *text, struct snap_info **snaps)
 {
 	size_t lines = 1, count = 0;
-	char line[512];
 	const char *p;
-	int err = 0;
+	int err;
 
 	for (p = text; *p; p++)
 		lines += *p == '\n';
-	*list = calloc(lines, size);
-	if (!*list)
+	*snaps = calloc(lines, sizeof(**snaps));
+	if (!*snaps)
 		return -ENOMEM;
-	for (p = text; *p && !err; p += *p == '\n') {
-		size_t len = strcspn(p, "\n");
-
-		/* One line's missing fields are not the next one's. */
-		if (len >= sizeof(line)) {
-			err = -EINVAL;
-		} else if (len) {
-			memcpy(line, p, len);
-			line[len] = '\0';
-			err = parse(line, (char *)*list + count++ * size);
+	for (p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+		if (*p == '\n')
+			continue;
+		err = parse_snap(p, &(*snaps)[count++]);
+		if (err) {
+			free(*snaps);
+			*snaps = NULL;
+			return err;
 		}
-		p += len;
 	}
-	if (!err)
-		return (int)count;
-	free(*list);
-	*list = NULL;
-	return err;
-}
-
-int snap_list_parse(const char *text, struct snap_info **snaps)
-{
-	void *list;
-	int count = parse_lines(text, &list, sizeof(**snaps), parse_snap);
-
-	*snaps = count < 0 ? NULL : list;
-	return count;
-}
-
-int snap_usage_parse(const char *text, struct snap_usage **usage)
-{
-	void *list;
-	int count = parse_lines(text, &list, sizeof(**usage), parse_usage);
-
-	*usage = count < 0 ? NULL : list;
-	return count;
+	return (int)count;
 }
 
 /* ---- health -------------------------------------------------------------- */

@@ -62,36 +62,15 @@ struct view_status {
 	char state[STATUS_WORD];
 };
 
-/* As long as a name can be, with a NUL. */
-#define STATUS_NAME	64
-#define HOLD_FOREVER	UINT64_MAX
-
 /**
  * struct snap_info - a line of list_snaps
  * @time: when it was taken, seconds since 1970, UTC
- * @uuid: of the snapshot; "" from a module that does not say
- * @hold: until when it may not be deleted; 0 for not held
- * @name: "" for none
  */
 struct snap_info {
 	uint32_t id;
 	bool lost;
 	uint64_t time;
 	uint64_t sectors;
-	char uuid[37];
-	uint64_t hold;
-	char name[STATUS_NAME];
-};
-
-/**
- * struct snap_usage - a line of usage, in blocks
- * @only: that only this snapshot needs, so that its deletion frees them
- * @all: that it needs
- */
-struct snap_usage {
-	uint32_t id;
-	uint64_t only;
-	uint64_t all;
 };
 
 /*
@@ -104,9 +83,6 @@ int view_status_parse(const char *line, struct view_status *st);
 
 /* The answer of list_snaps: their number, or -EINVAL, -ENOMEM; free @snaps. */
 int snap_list_parse(const char *text, struct snap_info **snaps);
-
-/* The same for the answer of usage. */
-int snap_usage_parse(const char *text, struct snap_usage **usage);
 
 /* A decimal number and nothing behind it, or -EINVAL. */
 int number_parse(const char *text, uint64_t max, uint64_t *value);

@@ -56,10 +56,6 @@ extern const struct command command_list;
 extern const struct command command_status;
 extern const struct command command_snapshot;
 extern const struct command command_delete;
-extern const struct command command_hold;
-extern const struct command command_unhold;
-extern const struct command command_rename;
-extern const struct command command_usage;
 extern const struct command command_protect;
 extern const struct command command_normal;
 extern const struct command command_clear;
@@ -98,10 +94,8 @@ int complain_option(int opt, char **argv);
 /* Print @text in single quotes, safe for a shell's eval. */
 void print_quoted(const char *text);
 
-/* A copy of @text that is UTF-8 throughout, to be freed; NULL: no memory. A path may
- * have any bytes, JSON may not.
- */
-char *text_utf8(const char *text);
+/* Print @text as a JSON string, with its quotes. */
+void print_json(const char *text);
 
 /* Flush standard output: TOOL_DONE, or complains and returns TOOL_FAILED. */
 int output_end(void);

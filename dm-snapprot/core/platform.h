@@ -7,12 +7,11 @@
 
 #ifdef __KERNEL__
 
-#include <linux/bitops.h>
 #include <linux/build_bug.h>
+#include <linux/crc32c.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/math64.h>
-#include <linux/siphash.h>
 #include <linux/sort.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -39,7 +38,6 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef uint64_t u64;	/* so that PRIu64 is right for it */
-typedef int64_t s64;
 
 #ifndef __packed
 #define __packed		__attribute__((__packed__))
@@ -59,14 +57,7 @@ typedef int64_t s64;
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #endif
 
-#define hweight64(word)		((u32)__builtin_popcountll(word))
-
 static inline u64 div_u64(u64 dividend, u32 divisor)
-{
-	return dividend / divisor;
-}
-
-static inline u64 div64_u64(u64 dividend, u64 divisor)
 {
 	return dividend / divisor;
 }
@@ -96,14 +87,7 @@ static inline void snapprot_sort_r(void *base, size_t num, size_t size,
 }
 
 /* checksum.c of the user-space build; the same meaning as the kernel's. */
-struct siphash_key {
-	u64 key[2];
-};
-
-#define siphash_key_t struct siphash_key
-
-u64 siphash(const void *data, size_t len, const siphash_key_t *key);
-u64 siphash_3u64(u64 a, u64 b, u64 c, const siphash_key_t *key);
+u32 crc32c(u32 crc, const void *data, size_t len);
 u64 xxh64(const void *data, size_t len, u64 seed);
 
 #endif

@@ -2,348 +2,165 @@
 /*
  * Which blocks of the store are in use.
  *
- * Each group of blocks has a bitmap, and the bitmaps hang in the space table, a
- * radix tree. Both are in fixed places, two slots each: a checkpoint writes what
- * it changes to the slot that the last one does not lead to. So recording what is
- * in use takes no space of its own, and nothing that a durable superblock leads
- * to is overwritten (F3).
+ * Each group of blocks has a bitmap. Its home is a fixed block of the group,
+ * which is only written with what a durable checkpoint already holds as an
+ * image. So the home may be torn at any time while the checkpoint's directory
+ * names an image, and it is durable (with the commit of the next checkpoint) before
+ * a directory stops naming one.
  *
- * A group that is to be changed, or searched, is loaded into memory, with the
- * nodes above it, and stays there until a checkpoint has written it. See struct
- * snapprot_group for what the three planes mean. Nothing is ever taken that the
- * last durable checkpoint still uses: what is freed stays marked as used until
- * the next one is durable.
+ * A group that is to be changed is loaded into memory, and stays there until a
+ * checkpoint has put its image to disk. See struct snapprot_group for what the
+ * three planes mean. Nothing is ever taken that the last durable checkpoint
+ * still uses: what is freed stays marked as used until the next one is durable.
  *
- * How much is free below each entry of a loaded node is known at any time, so a
- * search reads no bitmap in vain.
+ * Groups from core->nr_groups on have never been touched and have no bitmap on
+ * the disk; they become initialised in order.
  */
-#include "space.h"
+#include "internal.h"
 
-/* Groups that are loaded to free some blocks, at a time. */
-#define DRAIN_GROUPS	2u
-
-/* ---- nodes of the table ------------------------------------------------ */
-
-/* Blocks that can be taken below entry @i of a node. */
-static u64 entry_capacity(const struct snapprot_core *core, u32 level,
-			  u64 index, u32 i)
-{
-	u64 n = snapprot_groups_below(level);
-	u64 group = snapprot_node_group(level, index) + i * n;
-
-	return snapprot_capacity(core->space.blocks, group + n) -
-	       snapprot_capacity(core->space.blocks, group);
-}
-
-struct snapprot_space_node **snapprot_space_bucket(const struct snapprot_core *core,
-						   u32 level, u64 index)
-{
-	return &core->space.node[(u32)(index * 8 + level) & (SPACE_BUCKETS - 1)];
-}
-
-struct snapprot_space_node *snapprot_space_node_find(const struct snapprot_core *core,
-						     u32 level, u64 index)
-{
-	struct snapprot_space_node *n;
-
-	for (n = *snapprot_space_bucket(core, level, index); n; n = n->next)
-		if (n->level == level && n->index == index)
-			return n;
-	return NULL;
-}
-
-/* Take over a node from disk. */
-static int node_decode(const struct snapprot_core *core,
-		       struct snapprot_space_node *n,
-		       const struct snapprot_disk_space *d, u64 used)
-{
-	u64 sum = 0;
-	u32 i;
-
-	if (le64_to_cpu(d->level) != n->level ||
-	    le64_to_cpu(d->index) != n->index)
-		return -EBADMSG;
-	for (i = 0; i < SNAPPROT_SPACE_FANOUT; i++) {
-		struct space_entry *e = &n->entry[i];
-
-		e->sum = le64_to_cpu(d->entry[i].sum);
-		e->used = le64_to_cpu(d->entry[i].used);
-		e->busy = e->used;
-		e->slot = le32_to_cpu(d->entry[i].slot);
-		if (e->used > entry_capacity(core, n->level, n->index, i) ||
-		    (!e->slot && (e->used || e->sum)))
-			return -EBADMSG;
-		sum += e->used;
-	}
-	return sum == used ? 0 : -EBADMSG;
-}
-
-static int node_read(struct snapprot_core *core, struct snapprot_space_node *n,
-		     u32 slot, u64 sum, u64 used)
-{
-	struct snapprot_env *env = core->env;
-	struct snapprot_buf buf;
-	u64 place;
-	int err;
-
-	if (!(slot & SNAPPROT_SLOT_VALID))
-		return used ? -EBADMSG : 0;
-	place = snapprot_node_place(n->level, n->index, slot);
-	if (place >= core->space.blocks)
-		return -EBADMSG;
-	err = env->ops->get(env, place, SNAPPROT_MAGIC_SPACE, sum, &buf);
-	if (err)
-		return err;
-	err = node_decode(core, n, buf.data, used);
-	env->ops->put(env, &buf);
-	env->ops->forget(env, place);
-	return err;
-}
-
-/* The node, which is loaded if need be, with all above it. */
-int snapprot_space_node_get(struct snapprot_core *core, u32 level, u64 index,
-			    struct snapprot_space_node **node)
-{
-	struct snapprot_space *space = &core->space;
-	struct snapprot_env *env = core->env;
-	struct snapprot_space_node *n, *above;
-	u64 sum = space->root_sum;
-	u64 used = space->used;
-	u32 slot = space->root_slot;
-	int err;
-
-	*node = snapprot_space_node_find(core, level, index);
-	if (*node)
-		return 0;
-	if (level < space->level) {
-		const struct space_entry *e;
-
-		err = snapprot_space_node_get(core, level + 1, index >> SNAPPROT_SPACE_SHIFT,
-					      &above);
-		if (err)
-			return err;
-		e = &above->entry[snapprot_space_entry_of(index)];
-		sum = e->sum;
-		used = e->used;
-		slot = e->slot;
-	}
-	n = env->ops->alloc(env, sizeof(*n));
-	if (!n)
-		return -ENOMEM;
-	n->level = level;
-	n->index = index;
-	err = node_read(core, n, slot, sum, used);
-	if (err) {
-		env->ops->free(env, n);
-		return err;
-	}
-	n->next = *snapprot_space_bucket(core, level, index);
-	*snapprot_space_bucket(core, level, index) = n;
-	space->nr_nodes++;
-	*node = n;
-	return 0;
-}
-
-/* One more, or one less, of a group's blocks is not free. Its nodes are there. */
-void snapprot_space_busy(struct snapprot_core *core, u64 group, s64 more)
-{
-	u64 index = group;
-	u32 level;
-
-	for (level = 0; level <= core->space.level; level++) {
-		struct snapprot_space_node *n;
-
-		n = snapprot_space_node_find(core, level, index >> SNAPPROT_SPACE_SHIFT);
-		n->entry[snapprot_space_entry_of(index)].busy += more;
-		index >>= SNAPPROT_SPACE_SHIFT;
-	}
-}
+#define META_RUN	64u	/* blocks that metadata takes at a time */
+#define MAX_BUCKETS	4096u
 
 /* ---- loaded groups ----------------------------------------------------- */
 
-static struct snapprot_group **group_bucket(const struct snapprot_core *core,
-					    u64 number)
+static struct snapprot_group **bucket_of(const struct snapprot_core *core,
+					 u64 number)
 {
-	return &core->space.group[(u32)number & (SPACE_BUCKETS - 1)];
+	return &core->groups[(u32)number & (core->group_buckets - 1)];
 }
 
+int snapprot_space_init(struct snapprot_core *core)
+{
+	struct snapprot_env *env = core->env;
+	u64 groups = snapprot_group_count(core->blocks);
+	u32 buckets = 16;
+
+	while (buckets < groups && buckets < MAX_BUCKETS)
+		buckets *= 2;
+	core->groups = env->ops->alloc(env, buckets * sizeof(*core->groups));
+	if (!core->groups)
+		return -ENOMEM;
+	core->group_buckets = buckets;
+	return 0;
+}
+
+void snapprot_space_exit(struct snapprot_core *core)
+{
+	struct snapprot_env *env = core->env;
+	u32 i;
+
+	for (i = 0; i < core->group_buckets; i++) {
+		while (core->groups[i]) {
+			struct snapprot_group *g = core->groups[i];
+
+			core->groups[i] = g->next;
+			env->ops->free(env, g);
+		}
+	}
+	env->ops->free(env, core->groups);
+	core->groups = NULL;
+	core->group_buckets = 0;
+	core->nr_loaded = 0;
+}
+
+/* The group if it is loaded, or NULL. */
 struct snapprot_group *snapprot_group_find(const struct snapprot_core *core,
 					   u64 number)
 {
 	struct snapprot_group *g;
 
-	for (g = *group_bucket(core, number); g; g = g->next)
+	for (g = *bucket_of(core, number); g; g = g->next)
 		if (g->number == number)
 			return g;
 	return NULL;
 }
 
-static int group_read(struct snapprot_core *core, struct snapprot_group *g,
-		      const struct space_entry *e)
-{
-	u32 length = snapprot_group_length(core->space.blocks, g->number);
-	struct snapprot_env *env = core->env;
-	struct snapprot_buf buf;
-	u64 place;
-	u32 bit;
-	int err;
-
-	if (!(e->slot & SNAPPROT_SLOT_VALID))
-		return 0;
-	place = snapprot_bitmap_place(g->number, e->slot);
-	err = env->ops->get(env, place, SNAPPROT_MAGIC_BITMAP, e->sum, &buf);
-	if (err)
-		return err;
-	memcpy(g->used, buf.data, SNAPPROT_BITMAP_BYTES);
-	env->ops->put(env, &buf);
-	env->ops->forget(env, place);
-	if (snapprot_bits_count(g->used) != e->used)
-		return -EBADMSG;
-	for (bit = length; bit < SNAPPROT_GROUP_BLOCKS; bit++)
-		if (snapprot_bit_test((u8 *)g->used, bit))
-			return -EBADMSG;
-	return 0;
-}
-
-/* The loaded group; loads it if need be. */
-int snapprot_group_get(struct snapprot_core *core, u64 number,
-		       struct snapprot_group **group)
+/* Add a group with these bits, or with those of an untouched one. */
+static int group_add(struct snapprot_core *core, u64 number, const u8 *bits,
+		     struct snapprot_group **group)
 {
 	struct snapprot_env *env = core->env;
-	struct snapprot_space_node *n;
+	struct snapprot_group **bucket = bucket_of(core, number);
 	struct snapprot_group *g;
-	int err;
 
-	*group = snapprot_group_find(core, number);
-	if (*group)
-		return 0;
-	err = snapprot_space_node_get(core, 0, number >> SNAPPROT_SPACE_SHIFT, &n);
-	if (err)
-		return err;
 	g = env->ops->alloc(env, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
 	g->number = number;
-	err = group_read(core, g, &n->entry[snapprot_space_entry_of(number)]);
-	if (err) {
-		env->ops->free(env, g);
-		return err;
-	}
-	g->next = *group_bucket(core, number);
-	*group_bucket(core, number) = g;
-	core->space.nr_groups++;
+	if (bits)
+		memcpy(g->used, bits, SNAPPROT_BITMAP_BYTES);
+	else
+		snapprot_bit_set((u8 *)g->used, SNAPPROT_BITMAP_OFFSET);
+	g->next = *bucket;
+	*bucket = g;
+	core->nr_loaded++;
 	*group = g;
 	return 0;
 }
 
-static int bit_set(struct snapprot_core *core, struct snapprot_group *g,
-		   u32 bit, bool fresh)
-{
-	struct snapprot_space *space = &core->space;
-
-	if (snapprot_bit_test((u8 *)g->used, bit))
-		return -EBADMSG;
-	snapprot_bit_set((u8 *)g->used, bit);
-	snapprot_space_busy(core, g->number, 1);
-	if (fresh) {
-		snapprot_bit_set((u8 *)g->fresh, bit);
-		space->fresh++;
-	} else {
-		g->dirty = true;
-		space->used++;
-	}
-	return 0;
-}
-
-/* What was kept is used: the image has it from now on. Its group is loaded. */
-void snapprot_space_use(struct snapprot_core *core, u64 place)
-{
-	struct snapprot_group *g = snapprot_group_find(core, snapprot_group_of(place));
-
-	snapprot_bit_clear((u8 *)g->fresh, snapprot_group_bit(place));
-	g->dirty = true;
-	core->space.fresh--;
-	core->space.used++;
-}
-
-/* What was kept is not needed: it is free, and nothing has ever led to it. */
-void snapprot_space_unkeep(struct snapprot_core *core, u64 place)
-{
-	struct snapprot_group *g = snapprot_group_find(core, snapprot_group_of(place));
-
-	if (!g)
-		return;		/* never: it was loaded when the place was kept */
-	snapprot_bit_clear((u8 *)g->fresh, snapprot_group_bit(place));
-	snapprot_bit_clear((u8 *)g->used, snapprot_group_bit(place));
-	core->space.fresh--;
-	snapprot_space_busy(core, g->number, -1);
-}
-
-int snapprot_space_touch(struct snapprot_core *core, u64 place)
+/* A group as a checkpoint saw it; its home may be older. */
+int snapprot_group_add_image(struct snapprot_core *core,
+			     const struct snapprot_disk_bitmap *image)
 {
 	struct snapprot_group *g;
 
-	if (!snapprot_place_ok(core->space.blocks, place))
-		return -EBADMSG;
-	return snapprot_group_get(core, snapprot_group_of(place), &g);
+	return group_add(core, le64_to_cpu(image->group), image->bits, &g);
 }
 
-/* ---- finding free blocks ------------------------------------------------- */
-
-u64 snapprot_space_avail(const struct snapprot_core *core)
+/* Bring groups up to @number into being. */
+static int groups_initialise(struct snapprot_core *core, u64 number)
 {
-	const struct snapprot_space *space = &core->space;
-
-	return space->capacity - space->used - space->freed - space->fresh;
-}
-
-u64 snapprot_space_used(const struct snapprot_core *core)
-{
-	const struct snapprot_space *space = &core->space;
-	const struct snapprot_zone *z = core->log.zone;
-
-	/* With what the log has taken since the last freeze. */
-	return space->used + space->fresh - (z[0].count - z[0].used) -
-	       (z[1].count - z[1].used);
-}
-
-u64 snapprot_space_free_blocks(const struct snapprot_core *core)
-{
-	return core->space.capacity - snapprot_space_used(core);
-}
-
-/*
- * The first group from @group on, below this node, that has a free block: 1,
- * 0 if there is none, or an error.
- */
-static int find_group_below(struct snapprot_core *core, u32 level, u64 index,
-			    u64 group, u64 *found)
-{
-	u64 first = snapprot_node_group(level, index);
-	struct snapprot_space_node *n;
-	u32 i = 0;
+	struct snapprot_group *g;
 	int err;
 
-	err = snapprot_space_node_get(core, level, index, &n);
-	if (err)
-		return err;
-	if (group > first)
-		i = (u32)((group - first) >> (SNAPPROT_SPACE_SHIFT * level));
-	for (; i < SNAPPROT_SPACE_FANOUT; i++) {
-		if (n->entry[i].busy >= entry_capacity(core, level, index, i))
-			continue;
-		if (!level) {
-			*found = first + i;
-			return 1;
-		}
-		err = find_group_below(core, level - 1,
-				       (index << SNAPPROT_SPACE_SHIFT) + i,
-				       group, found);
+	while (core->nr_groups <= number) {
+		err = group_add(core, core->nr_groups, NULL, &g);
 		if (err)
 			return err;
+		core->nr_groups++;
 	}
 	return 0;
 }
+
+/* The loaded group; loads it if need be. */
+static int group_get(struct snapprot_core *core, u64 number,
+		     struct snapprot_group **group)
+{
+	const struct snapprot_disk_bitmap *bitmap;
+	struct snapprot_env *env = core->env;
+	struct snapprot_buf buf;
+	int err;
+
+	err = groups_initialise(core, number);
+	if (err)
+		return err;
+	*group = snapprot_group_find(core, number);
+	if (*group)
+		return 0;
+
+	err = snapprot_block_get(core, snapprot_group_home(number),
+				 SNAPPROT_MAGIC_BITMAP, &buf);
+	if (err)
+		return err;
+	bitmap = buf.data;
+	err = group_add(core, number, bitmap->bits, group);
+	env->ops->put(env, &buf);
+	return err;
+}
+
+/* What the checkpoint in work says of a group. */
+void snapprot_group_image(const struct snapprot_group *group, u8 *bits)
+{
+	u32 i;
+
+	for (i = 0; i < SNAPPROT_BITMAP_WORDS; i++) {
+		u64 word = group->used[i] & ~group->freed[i] & ~group->fresh[i];
+
+		memcpy(bits + i * sizeof(word), &word, sizeof(word));
+	}
+}
+
+/* ---- finding a free block ---------------------------------------------- */
 
 static u32 find_zero(const u8 *bits, u32 from, u32 end)
 {
@@ -364,299 +181,429 @@ static u32 find_zero(const u8 *bits, u32 from, u32 end)
 	return end;
 }
 
-/*
- * Free blocks of a loaded group, from a place on and before another, ascending,
- * at most @max.
- */
-static u32 group_gather(const struct snapprot_core *core,
-			const struct snapprot_group *g, u64 from, u64 end,
-			u32 max, u64 *places)
+static u32 find_one(const u8 *bits, u32 from, u32 end)
 {
-	u64 start = snapprot_group_start(g->number);
-	u32 length = snapprot_group_length(core->space.blocks, g->number);
-	u32 bit = SNAPPROT_GROUP_FIXED, n = 0;
-
-	if (from > start + bit)
-		bit = (u32)(from - start);
-	if (end < start + length)
-		length = (u32)(end - start);
-	while (n < max) {
-		bit = find_zero((const u8 *)g->used, bit, length);
-		if (bit >= length)
-			break;
-		if (!snapprot_block_fixed(start + bit))
-			places[n++] = start + bit;
-		bit++;
-	}
-	return n;
+	while (from < end && !snapprot_bit_test(bits, from))
+		from++;
+	return snapprot_min(from, end);
 }
 
-/**
- * snapprot_space_gather() - find free blocks, and keep them
- * @core: the store
- * @max: how many at most
- * @near: if not 0, only in up to three groups that are neighbours, and in a further
- *	one only if there are fewer than this
- * @places: filled in, ascending if they are near
- * @count: how many there are now; at least one
- *
- * They are in use, but no checkpoint's image has them: a crash gives them back.
- * The search goes on behind what was found last, and around the store once.
- *
- * Return: 0, -ENOSPC, -EAGAIN, or an error.
+/*
+ * Find a run of at most @max free blocks in a group, from block @from to before
+ * @end or the end of the group. Returns its length, 0 if there is none, or an
+ * error. Does not load the group: most of those that a search passes by are
+ * full.
  */
-int snapprot_space_gather(struct snapprot_core *core, u32 max, u32 near,
-			  u64 *places, u32 *count)
+static int group_find_free(struct snapprot_core *core, u64 from, u64 end,
+			   u32 max, u64 *found)
 {
-	struct snapprot_space *space = &core->space;
-	u64 from = space->cursor, number, first = 0;
-	bool around = false;
-	u32 n = 0, i;
+	u64 number = snapprot_group_of(from);
+	u64 start = snapprot_group_start(number);
+	struct snapprot_env *env = core->env;
+	struct snapprot_group *g = NULL;
+	struct snapprot_buf buf;
+	const u8 *bits;
+	u32 bit, last;
 	int err;
 
-	while (n < max) {
-		struct snapprot_group *g;
-
-		err = find_group_below(core, space->level, 0,
-				       snapprot_group_of(from), &number);
-		if (err < 0)
-			return n ? 0 : err;
-		if (!err) {
-			if ((n && near) || around)
-				break;
-			around = true;
-			from = 0;
-			continue;
-		}
-		if (n && near && (n >= near || number > first + 2))
-			break;
-		if (!n)
-			first = number;
-		err = snapprot_group_get(core, number, &g);
-		if (err) {
-			if (n)
-				break;
+	if (number >= core->nr_groups) {
+		err = groups_initialise(core, number);
+		if (err)
 			return err;
-		}
-		i = group_gather(core, g, from, ~(u64)0, max - n, places + n);
-		n += i;
-		from = i && n == max ? places[n - 1] + 1 :
-			snapprot_group_start(number + 1);
-		/* All around, a group may come twice. */
-		if (around && !near && from > space->cursor)
-			break;
 	}
-	if (!n)
+	g = snapprot_group_find(core, number);
+	if (g) {
+		bits = (const u8 *)g->used;
+	} else {
+		err = snapprot_block_get(core, snapprot_group_home(number),
+					 SNAPPROT_MAGIC_BITMAP, &buf);
+		if (err)
+			return err;
+		bits = ((const struct snapprot_disk_bitmap *)buf.data)->bits;
+	}
+
+	last = snapprot_min(end - start, SNAPPROT_GROUP_BLOCKS);
+	bit = find_zero(bits, from - start, last);
+	*found = start + bit;
+	if (bit < last)
+		last = find_one(bits, bit, snapprot_min(last, bit + max));
+	if (!g)
+		env->ops->put(env, &buf);
+	return last - bit;
+}
+
+/* As group_find_free(), but from any place to any other. */
+static int find_free(struct snapprot_core *core, u64 from, u64 end, u32 max,
+		     u64 *found)
+{
+	while (from < end) {
+		int run = group_find_free(core, from, end, max, found);
+
+		if (run)
+			return run;
+		from = snapprot_group_start(snapprot_group_of(from) + 1);
+	}
+	return 0;
+}
+
+/* As find_free(), but all around the store, starting at @from. */
+static int find_around(struct snapprot_core *core, u64 from, u32 max,
+		       u64 *found)
+{
+	u64 groups = snapprot_group_count(core->blocks);
+	u64 end = snapprot_min(core->blocks, snapprot_group_start(groups));
+	int run;
+
+	if (!core->nr_free)
 		return -ENOSPC;
-	for (i = 0; i < n; i++) {
-		u64 group = snapprot_group_of(places[i]);
-
-		err = bit_set(core, snapprot_group_find(core, group),
-			      snapprot_group_bit(places[i]), true);
-		if (err)
-			return err;
-	}
-	space->cursor = from < space->blocks ? from : 0;
-	*count = n;
-	return 0;
+	if (from >= end)
+		from = 0;
+	run = find_free(core, from, end, max, found);
+	if (!run)
+		run = find_free(core, 0, from, max, found);
+	/* The count says that there is one. */
+	return run ? run : -EBADMSG;
 }
 
 /*
- * The same for a range that is given: all its free blocks, from @from on, at
- * most @max. For zones of the log that were made before.
+ * The first free block from @from on, in the part of the store that follows; 1,
+ * 0 if there is none, or an error. Full groups cost a read each, so that only
+ * some are looked at.
  */
-int snapprot_space_in_range(struct snapprot_core *core,
-			    const struct snapprot_range *range, u64 from,
-			    u32 max, u64 *places, u32 *count)
+int snapprot_space_next_free(struct snapprot_core *core, u64 from, u64 *block)
 {
-	u32 n = 0, i;
+	u64 groups = snapprot_group_count(core->blocks);
+	u64 end = snapprot_min(core->blocks, snapprot_group_start(groups));
+	const u64 span = snapprot_group_start(16);
+	int run;
+
+	run = find_free(core, from, snapprot_min(end, from + span), 1, block);
+	if (!run && from + span > end)
+		run = find_free(core, 0, snapprot_min(from, from + span - end),
+				1, block);
+	return run;
+}
+
+/* ---- taking and freeing ------------------------------------------------ */
+
+/* Take a block that is free, for the log or for metadata. */
+static int take(struct snapprot_core *core, u64 block, bool fresh)
+{
+	u32 bit = snapprot_group_bit(block);
+	struct snapprot_group *g;
 	int err;
 
-	if (from < range->start)
-		from = range->start;
-	while (from < range->end && n < max) {
-		struct snapprot_group *g;
-		u64 number;
-
-		err = find_group_below(core, core->space.level, 0,
-				       snapprot_group_of(from), &number);
-		if (err < 0)
-			return err;
-		if (!err || snapprot_group_start(number) >= range->end)
-			break;
-		err = snapprot_group_get(core, number, &g);
-		if (err)
-			return err;
-		n += group_gather(core, g, from, range->end, max - n,
-				  places + n);
-		from = snapprot_group_start(number + 1);
+	err = group_get(core, snapprot_group_of(block), &g);
+	if (err)
+		return err;
+	if (!core->nr_free || snapprot_bit_test((u8 *)g->used, bit))
+		return -EBADMSG;
+	snapprot_bit_set((u8 *)g->used, bit);
+	core->nr_free--;
+	if (fresh) {
+		snapprot_bit_set((u8 *)g->fresh, bit);
+		core->nr_fresh++;
 	}
-	for (i = 0; i < n; i++) {
-		u64 group = snapprot_group_of(places[i]);
-
-		err = bit_set(core, snapprot_group_find(core, group),
-			      snapprot_group_bit(places[i]), true);
-		if (err)
-			return err;
-	}
-	*count = n;
 	return 0;
+}
+
+/* Take the next block for the log: a header or old data. */
+int snapprot_space_take_data(struct snapprot_core *core, u64 *block)
+{
+	int run;
+
+	run = find_around(core, core->data_cursor, 1, block);
+	if (run < 0)
+		return run;
+	core->data_cursor = *block + 1;
+	return take(core, *block, true);
+}
+
+/*
+ * Take a block for metadata. Metadata gets runs of its own, cut from where the
+ * log would have gone on, so that neither breaks the other into pieces.
+ */
+int snapprot_space_take_meta(struct snapprot_core *core, u64 *block)
+{
+	int run;
+
+	run = find_free(core, core->meta_cursor, core->meta_end, 1, block);
+	if (run < 0)
+		return run;
+	if (!run) {
+		run = find_around(core, core->data_cursor, META_RUN, block);
+		if (run < 0)
+			return run;
+		core->meta_end = *block + run;
+		core->data_cursor = core->meta_end;
+	}
+	core->meta_cursor = *block + 1;
+	return take(core, *block, false);
 }
 
 /* Replay finds a block in use by the log. */
-int snapprot_space_mark(struct snapprot_core *core, u64 place)
+int snapprot_space_mark(struct snapprot_core *core, u64 block)
 {
+	if (!snapprot_place_ok(core->blocks, block))
+		return -EBADMSG;
+	return take(core, block, true);
+}
+
+/* Free a block once the checkpoint in work is durable. */
+int snapprot_space_free(struct snapprot_core *core, u64 block)
+{
+	u32 bit = snapprot_group_bit(block);
 	struct snapprot_group *g;
 	int err;
 
-	if (!snapprot_place_ok(core->space.blocks, place))
+	if (!snapprot_place_ok(core->blocks, block) ||
+	    snapprot_group_of(block) >= core->nr_groups)
 		return -EBADMSG;
-	err = snapprot_group_get(core, snapprot_group_of(place), &g);
+	err = group_get(core, snapprot_group_of(block), &g);
 	if (err)
 		return err;
-	return bit_set(core, g, snapprot_group_bit(place), true);
-}
-
-/* ---- pools ------------------------------------------------------------- */
-
-/*
- * Have at least @want places in a pool, @most if there is space. They come in runs,
- * so that what is written one after the other lies one after the other.
- */
-int snapprot_pool_fill(struct snapprot_core *core, struct snapprot_pool *pool,
-		       u32 want, u32 most)
-{
-	u32 left = snapprot_pool_left(pool);
-
-	memmove(pool->place, pool->place + pool->next,
-		left * sizeof(*pool->place));
-	pool->next = 0;
-	pool->count = left;
-	while (pool->count < want) {
-		u64 avail = snapprot_space_avail(core);
-		u32 max = most > want ? most - pool->count : want - pool->count;
-		u32 n;
-		int err;
-
-		/* A small store is not to be kept from others. */
-		if (max > want - pool->count && max > avail / 16)
-			max = want - pool->count;
-		err = snapprot_space_gather(core, max, 0,
-					    pool->place + pool->count, &n);
-		if (err)
-			return err;
-		pool->count += n;
-	}
-	return 0;
-}
-
-/* The next place, which is in use from now on; the pool has one. */
-u64 snapprot_pool_take(struct snapprot_core *core, struct snapprot_pool *pool)
-{
-	u64 place = pool->place[pool->next++];
-
-	snapprot_space_use(core, place);
-	return place;
-}
-
-/* Give back what was not used. */
-void snapprot_pool_empty(struct snapprot_core *core,
-			 struct snapprot_pool *pool)
-{
-	while (pool->next < pool->count)
-		snapprot_space_unkeep(core, pool->place[pool->next++]);
-	pool->next = 0;
-	pool->count = 0;
-}
-
-/* ---- freeing ------------------------------------------------------------- */
-
-/*
- * Free a block once the checkpoint in work is durable. Between freeze and finish it
- * is none that the log has taken since: the log would still lead to it.
- */
-int snapprot_space_free(struct snapprot_core *core, u64 place)
-{
-	u32 bit = snapprot_group_bit(place);
-	struct snapprot_group *g;
-	int err;
-
-	if (!snapprot_place_ok(core->space.blocks, place))
-		return -EBADMSG;
-	err = snapprot_group_get(core, snapprot_group_of(place), &g);
-	if (err)
-		return err;
+	/* What the log took since the freeze is not this checkpoint's. */
 	if (!snapprot_bit_test((u8 *)g->used, bit) ||
-	    snapprot_bit_test((u8 *)g->freed, bit))
+	    snapprot_bit_test((u8 *)g->freed, bit) ||
+	    snapprot_bit_test((u8 *)g->fresh, bit))
 		return -EBADMSG;
 	snapprot_bit_set((u8 *)g->freed, bit);
-	/* What the log took since the freeze the image does not have anyway. */
-	if (snapprot_bit_test((u8 *)g->fresh, bit)) {
-		snapprot_bit_clear((u8 *)g->fresh, bit);
-		core->space.fresh--;
-	} else {
-		core->space.used--;
-		g->dirty = true;
-	}
-	core->space.freed++;
+	core->nr_freed++;
 	return 0;
-}
-
-/**
- * snapprot_space_put() - free a block, soon
- * @core: the store, whose queue has room
- * @place: the block
- */
-void snapprot_space_put(struct snapprot_core *core, u64 place)
-{
-	core->space.queue[core->space.queue_count++] = place;
 }
 
 /* The same for a block that may be in the environment's cache. */
-void snapprot_space_put_meta(struct snapprot_core *core, u64 place)
+int snapprot_space_free_meta(struct snapprot_core *core, u64 block)
 {
-	core->env->ops->forget(core->env, place);
-	snapprot_space_put(core, place);
+	int err = snapprot_space_free(core, block);
+
+	if (!err)
+		core->env->ops->forget(core->env, block);
+	return err;
+}
+
+/* ---- checkpoint -------------------------------------------------------- */
+
+/*
+ * What the log took belongs to the checkpoint that begins, all but the place
+ * of the next header, which belongs to the log after it.
+ */
+void snapprot_space_freeze(struct snapprot_core *core)
+{
+	struct snapprot_group *g;
+	u32 i;
+
+	for (i = 0; i < core->group_buckets; i++)
+		for (g = core->groups[i]; g; g = g->next)
+			memset(g->fresh, 0, sizeof(g->fresh));
+
+	/* Its group is loaded, for the block was fresh. */
+	g = snapprot_group_find(core, snapprot_group_of(core->log_block));
+	snapprot_bit_set((u8 *)g->fresh, snapprot_group_bit(core->log_block));
+	core->nr_fresh = 1;
+}
+
+static int write_home(struct snapprot_core *core, struct snapprot_group *g)
+{
+	u64 home = snapprot_group_home(g->number);
+	struct snapprot_disk_bitmap *bitmap;
+	struct snapprot_env *env = core->env;
+	struct snapprot_buf buf;
+	int err;
+
+	err = env->ops->get_new(env, home, &buf);
+	if (err)
+		return err;
+	bitmap = buf.data;
+	memset(bitmap, 0, sizeof(*bitmap));
+	snapprot_block_init(bitmap, SNAPPROT_MAGIC_BITMAP, home,
+			    core->ckpt_seq, core->uuid);
+	bitmap->group = cpu_to_le64(g->number);
+	memcpy(bitmap->bits, g->used, SNAPPROT_BITMAP_BYTES);
+	env->ops->dirty(env, &buf);
+	env->ops->put(env, &buf);
+	return 0;
+}
+
+static bool words_zero(const u64 *words)
+{
+	u32 i;
+
+	for (i = 0; i < SNAPPROT_BITMAP_WORDS; i++)
+		if (words[i])
+			return false;
+	return true;
+}
+
+/*
+ * The checkpoint is durable: what it freed is free, and a group that has not
+ * been touched since can live in its home again.
+ */
+int snapprot_space_finish(struct snapprot_core *core)
+{
+	struct snapprot_env *env = core->env;
+	u32 i, j;
+	int err;
+
+	for (i = 0; i < core->group_buckets; i++) {
+		struct snapprot_group **link = &core->groups[i];
+
+		while (*link) {
+			struct snapprot_group *g = *link;
+			bool imaged = g->image != 0;
+
+			for (j = 0; j < SNAPPROT_BITMAP_WORDS; j++)
+				g->used[j] &= ~g->freed[j];
+			memset(g->freed, 0, sizeof(g->freed));
+			g->image = 0;
+			if (!imaged || !words_zero(g->fresh)) {
+				link = &g->next;
+				continue;
+			}
+			err = write_home(core, g);
+			if (err)
+				return err;
+			*link = g->next;
+			env->ops->free(env, g);
+			core->nr_loaded--;
+		}
+	}
+	core->nr_free += core->nr_freed;
+	core->nr_freed = 0;
+	return 0;
+}
+
+/* ---- another size ------------------------------------------------------ */
+
+/* Is everything of a group from block @from on free? Not the bitmap's. */
+static int group_tail_free(struct snapprot_core *core, u64 from)
+{
+	u64 number = snapprot_group_of(from);
+	struct snapprot_group *g;
+	u32 bit;
+	int err;
+
+	err = group_get(core, number, &g);
+	if (err)
+		return err;
+	for (bit = snapprot_group_bit(from); bit < SNAPPROT_GROUP_BLOCKS; bit++)
+		if (bit != SNAPPROT_BITMAP_OFFSET &&
+		    snapprot_bit_test((u8 *)g->used, bit))
+			return -ENOSPC;
+	return 0;
+}
+
+/* A group that no longer fits is as if it had never been touched. */
+static void group_drop(struct snapprot_core *core, u64 number)
+{
+	struct snapprot_group **link = bucket_of(core, number);
+	struct snapprot_group *g;
+
+	for (; *link; link = &(*link)->next) {
+		g = *link;
+		if (g->number != number)
+			continue;
+		*link = g->next;
+		core->env->ops->free(core->env, g);
+		core->nr_loaded--;
+		return;
+	}
+}
+
+/*
+ * The device has another size than the store. Growing always works; shrinking
+ * only while nothing is in use behind the new end, else -ENOSPC.
+ */
+int snapprot_space_resize(struct snapprot_core *core, u64 blocks)
+{
+	u64 groups = snapprot_group_count(blocks);
+	u64 old = snapprot_allocatable(core->blocks);
+	u64 new = snapprot_allocatable(blocks);
+	u64 from = snapprot_min(blocks, snapprot_group_start(groups));
+	int err;
+
+	for (; blocks < core->blocks &&
+	     snapprot_group_of(from) < core->nr_groups;
+	     from = snapprot_group_start(snapprot_group_of(from) + 1)) {
+		err = group_tail_free(core, from);
+		if (err)
+			return err;
+	}
+	if (core->nr_free + new < old)
+		return -EBADMSG;
+	while (core->nr_groups > groups)
+		group_drop(core, --core->nr_groups);
+	core->nr_free = core->nr_free + new - old;
+	core->blocks = blocks;
+	core->meta_cursor = 0;
+	core->meta_end = 0;
+	return 0;
+}
+
+/* ---- the reserve ------------------------------------------------------- */
+
+/*
+ * Nodes that putting @entries into the index may have to shadow. A few more,
+ * so that sweeping a full store can always make a step.
+ */
+static u64 merge_shadows(const struct snapprot_core *core, u32 entries)
+{
+	return snapprot_min(core->nr_nodes, ((u64)entries + 16) *
+			    (core->root_level + 2));
+}
+
+/*
+ * Nodes that it may add: each node that is full now may be split once, and
+ * after that takes half a node's entries to be full again.
+ */
+static u64 merge_splits(const struct snapprot_core *core, u32 entries)
+{
+	return snapprot_min(core->nr_nodes,
+			    (u64)entries * (core->root_level + 2)) +
+		entries / 32 + 2 * (core->root_level + 4);
+}
+
+/* Directory, images and tables of a checkpoint, at most. */
+u64 snapprot_space_fixed(const struct snapprot_core *core)
+{
+	u64 images = snapprot_group_count(core->blocks);
+	u32 snaps = core->nr_snaps;
+	u64 tables;
+
+	if (core->frozen_valid && core->nr_frozen_snaps > snaps)
+		snaps = core->nr_frozen_snaps;
+	tables = snaps / SNAPPROT_SNAPS_PER_BLOCK + 2;
+	return images + tables +
+		div_u64(images + tables, SNAPPROT_DIR_ENTRIES) + 2;
 }
 
 /**
- * snapprot_space_drain() - free what waits in the queue
+ * snapprot_space_reserve() - blocks that old data may not take
  * @core: the store
- * @all: however many bitmaps that takes; otherwise a few are read, and what would
- *	take more waits, as does what would make too many
+ * @more: entries that are going to be added to the log
  *
- * Return: 0, -EAGAIN, -ENOSPC if a checkpoint should come first, or an error.
+ * What the checkpoint in work and the one after it need at worst, so that
+ * neither can ever fail for want of space. What is new in a checkpoint counts
+ * twice, for the checkpoint after it will have to shadow it.
+ *
+ * Return: a number of blocks, below which nr_free must not fall.
  */
-int snapprot_space_drain(struct snapprot_core *core, bool all)
+u64 snapprot_space_reserve(const struct snapprot_core *core, u32 more)
 {
-	struct snapprot_space *space = &core->space;
-	u32 i, left = 0, loads = DRAIN_GROUPS;
-	int ret = 0;
+	u32 entries = core->active.count + core->log_entries + more;
+	u64 fixed = snapprot_space_fixed(core);
+	u64 sum;
 
-	for (i = 0; i < space->queue_count; i++) {
-		u64 place = space->queue[i];
-		int err = 0;
+	sum = merge_shadows(core, entries) +
+		2 * (merge_splits(core, entries) + fixed);
+	if (core->frozen_valid && !core->prepared) {
+		u32 left = core->frozen.count - core->frozen_done;
 
-		if (!all && !snapprot_group_find(core, snapprot_group_of(place))) {
-			if (!loads) {
-				space->queue[left++] = place;
-				continue;
-			}
-			if (space->nr_groups >= SNAPPROT_MANY_GROUPS)
-				err = -ENOSPC;
-			else
-				loads--;
-		}
-		if (!err)
-			err = snapprot_space_free(core, place);
-		if (!err)
-			continue;
-		if (err != -EAGAIN && err != -ENOSPC)
-			return err;
-		if (ret != -EAGAIN)
-			ret = err;
-		space->queue[left++] = place;
+		sum += merge_shadows(core, left) +
+			2 * merge_splits(core, left) + fixed;
 	}
-	space->queue_count = left;
-	return ret;
+	/* The checkpoint that is there may be smaller than the next. */
+	if (core->nr_ckpt_blocks < fixed)
+		sum += fixed - core->nr_ckpt_blocks;
+	return sum;
 }

@@ -116,7 +116,6 @@ static const char * const fault_names[SNAPPROT_NR_FAULTS] = {
 	[SNAPPROT_FAULT_STORE_REMOVED]		= "store_removed",
 	[SNAPPROT_FAULT_EXTERNAL_WRITER]	= "external_writer",
 	[SNAPPROT_FAULT_INTERNAL]		= "internal",
-	[SNAPPROT_FAULT_ORIGIN_CHANGED]		= "origin_changed",
 };
 
 const char *snapprot_fault_name(unsigned int fault)
@@ -145,6 +144,5 @@ bool snapprot_fault_kills_store(unsigned int fault)
 {
 	return fault != SNAPPROT_FAULT_NONE &&
 	       fault != SNAPPROT_FAULT_COW_READ &&
-	       fault != SNAPPROT_FAULT_ORIGIN_CHANGED &&
 	       !snapprot_fault_is_space(fault);
 }

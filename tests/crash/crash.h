@@ -23,8 +23,6 @@
 #define SECTOR		512u
 #define BLOCK_SECTORS	SNAPPROT_SECTORS_PER_BLOCK
 
-/* ---- common.c ---------------------------------------------------------------- */
-
 /* A log or an option that makes no sense: say so and end. */
 noreturn void bad(const char *format, ...);
 void *grow(void *array, u32 count, u32 *max, size_t size);
@@ -83,19 +81,14 @@ static inline bool once_in(u64 n)
 /**
  * struct note - what is known of the contents of a block
  * @hash: of them, if @hashed
- * @sum: it was verified with this sum
- * @magic: as this, 0 if as nothing
- * @data_sum: what it would have as old data, if @summed
+ * @magic: it was verified as this, 0 if as nothing
  * @round: when it was last put aside to be restored
  */
 struct note {
 	u64 hash;
-	u64 sum;
 	u32 magic;
-	u32 data_sum;
 	u32 round;
 	bool hashed;
-	bool summed;
 };
 
 /**
@@ -121,14 +114,9 @@ struct aside {
 	u8 *data;
 };
 
-/**
- * struct disk - a volume
- * @zeroes: a block of them, for snapshots that have that
- */
 struct disk {
 	struct part origin;
 	struct part store;
-	struct part zeroes;
 	struct aside *aside;
 	u32 nr_aside;
 	u32 max_aside;
@@ -137,7 +125,6 @@ struct disk {
 
 void part_init(struct part *part, const char *name, u64 start, u64 sectors,
 	       const u8 *data);
-void disk_init(struct disk *disk);
 void disk_exit(struct disk *disk);
 /* Some sectors of a write: those of @mask, a bit each, or all if it is NULL. */
 void disk_write(struct disk *disk, const struct write *w, const u8 *mask,
@@ -146,8 +133,6 @@ void disk_write(struct disk *disk, const struct write *w, const u8 *mask,
 void disk_restore(struct disk *disk);
 u64 block_hash(const void *data);
 u64 part_hash(struct part *part, u64 block);
-u32 part_data_sum(struct part *part, u64 block,
-		  const struct snapprot_core *core);
 
 /* The core's environment over the store: it reads what is in memory. */
 struct disk_env {
@@ -159,22 +144,12 @@ void disk_env_init(struct disk_env *env, struct part *store);
 
 /* ---- expect.c: what must be there ----------------------------------------------- */
 
-/* What can be changed of a snapshot. */
-struct words {
-	char name[SNAPPROT_NAME_SIZE];
-	u64 hold;
-};
-
 /**
  * struct snap - what was asked for, and acknowledged
- * @words: that it has, or may have still
- * @next: that it may have already
  * @want: hash of each block of the origin at its instant, NULL before that
  */
 struct snap {
 	u32 id;
-	struct words words;
-	struct words next;
 	bool created;
 	bool deleting;
 	bool deleted;
@@ -233,27 +208,12 @@ void judge_close(struct opened *o);
 /* All else. @thorough: read all old data, and as the tool does. */
 const char *judge(struct opened *o, struct disk *disk, struct expect *e,
 		  bool thorough);
-/**
- * struct shown - what a snapshot shows as one of its blocks
- * @up_to: so do all up to this epoch
- * @whole: it has the checksum that it should have
- */
-struct shown {
-	struct part *part;
-	u64 place;
-	u32 up_to;
-	bool whole;
-};
-
-/* False if it cannot be told. */
+/* Which block a snapshot shows: false if it cannot be told. */
 bool judge_block(struct opened *o, struct disk *disk, u32 epoch, u64 block,
-		 struct shown *shown);
+		 struct part **part, u64 *place, u32 *up_to);
 bool judge_lost(const struct opened *o, const struct snapprot_snap *snap);
-/* Does the label say what the origin was when the volume was shut down? */
-bool judge_witnessed(const struct opened *o);
-/* Take over what is there as what must be there from now on. @key: the store's */
-const char *judge_adopt(struct disk *disk, struct expect *e,
-			siphash_key_t *key);
+/* Take over what is there as what must be there from now on. */
+const char *judge_adopt(struct disk *disk, struct expect *e);
 
 /* ---- export.c ------------------------------------------------------------------------ */
 

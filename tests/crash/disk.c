@@ -36,14 +36,6 @@ void part_init(struct part *part, const char *name, u64 start, u64 sectors,
 	memcpy(part->data, data, bytes);
 }
 
-void disk_init(struct disk *disk)
-{
-	static const u8 zeroes[BLOCK];
-
-	part_init(&disk->zeroes, "zeroes", 0, BLOCK_SECTORS, zeroes);
-	disk->round = 1;
-}
-
 static void part_exit(struct part *part)
 {
 	if (!part->data)
@@ -59,7 +51,6 @@ void disk_exit(struct disk *disk)
 
 	part_exit(&disk->origin);
 	part_exit(&disk->store);
-	part_exit(&disk->zeroes);
 	for (i = 0; i < disk->max_aside; i++)
 		free(disk->aside[i].data);
 	free(disk->aside);
@@ -99,7 +90,6 @@ static void write_sector(struct disk *disk, struct part *part, u64 sector,
 	if (restore)
 		put_aside(disk, part, sector / BLOCK_SECTORS);
 	note->hashed = false;
-	note->summed = false;
 	note->magic = 0;
 	if (data)
 		memcpy(to, data, SECTOR);
@@ -178,19 +168,6 @@ u64 part_hash(struct part *part, u64 block)
 	return note->hash;
 }
 
-u32 part_data_sum(struct part *part, u64 block,
-		  const struct snapprot_core *core)
-{
-	struct note *note = &part->note[block];
-
-	if (!note->summed) {
-		note->data_sum = snapprot_data_sum(core, part->data +
-							 block * BLOCK);
-		note->summed = true;
-	}
-	return note->data_sum;
-}
-
 /* ---- the core's environment --------------------------------------------------------- */
 
 static struct part *store_of(struct snapprot_env *env)
@@ -199,25 +176,21 @@ static struct part *store_of(struct snapprot_env *env)
 				    offsetof(struct disk_env, env)))->store;
 }
 
-static int env_get(struct snapprot_env *env, u64 block, u32 magic, u64 sum,
+static int env_get(struct snapprot_env *env, u64 block, u32 magic,
 		   struct snapprot_buf *buf)
 {
 	struct part *store = store_of(env);
-	struct note *note;
 	int err;
 
 	if (block >= store->blocks)
 		return -ENODATA;
 	buf->data = store->data + block * BLOCK;
 	buf->handle = NULL;
-	note = &store->note[block];
-	if (note->magic == magic)
-		return note->sum == sum ? 0 : -EBADMSG;
-	err = snapprot_block_verify(&env->key, buf->data, magic, block, sum);
-	if (!err) {
-		note->magic = magic;
-		note->sum = sum;
-	}
+	if (store->note[block].magic == magic)
+		return 0;
+	err = snapprot_block_verify(buf->data, magic, block);
+	if (!err)
+		store->note[block].magic = magic;
 	return err;
 }
 
@@ -252,17 +225,12 @@ static int env_get_new(struct snapprot_env *env, u64 block,
 	return -EROFS;
 }
 
-static void env_dirty(struct snapprot_env *env, struct snapprot_buf *buf,
-		      u64 sum)
+static void env_dirty(struct snapprot_env *env, struct snapprot_buf *buf)
 {
 	bad("the core changes what it only has to read");
 }
 
 static void env_forget(struct snapprot_env *env, u64 block)
-{
-}
-
-static void env_prefetch(struct snapprot_env *env, u64 block, u32 count)
 {
 }
 
@@ -282,7 +250,6 @@ static const struct snapprot_env_ops env_ops = {
 	.dirty = env_dirty,
 	.put = env_put,
 	.forget = env_forget,
-	.prefetch = env_prefetch,
 	.commit = env_commit,
 	.read = env_read,
 	.write = env_write,
@@ -292,7 +259,6 @@ static const struct snapprot_env_ops env_ops = {
 
 void disk_env_init(struct disk_env *env, struct part *store)
 {
-	memset(env, 0, sizeof(*env));
 	env->env.ops = &env_ops;
 	env->store = store;
 }

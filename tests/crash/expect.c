@@ -7,8 +7,6 @@
  * writes meanwhile cannot say when that was, but the log can: new writes wait and
  * old ones have ended while the snapshot's record is written.
  */
-#include <inttypes.h>
-
 #include "crash.h"
 
 struct snap *expect_snap(struct expect *e, u32 id)
@@ -30,36 +28,19 @@ void expect_clear(struct expect *e)
 	memset(e, 0, sizeof(*e));
 }
 
-static const char *mark_create(struct expect *e, bool done, u32 id,
-			       const struct words *words)
+static const char *mark_create(struct expect *e, bool done, u32 id)
 {
 	struct snap *s = expect_snap(e, id);
 
 	if (!done) {
 		if (s || e->nr_snaps == MAX_SNAPS)
 			return "mark: the number was used before";
-		s = &e->snap[e->nr_snaps++];
-		s->id = id;
-		s->words = *words;
-		s->next = *words;
+		e->snap[e->nr_snaps++].id = id;
 		return NULL;
 	}
 	if (!s || !s->want)
 		return "a snapshot was acknowledged, and no record written";
 	s->created = true;
-	return NULL;
-}
-
-static const char *mark_set(struct expect *e, bool done, u32 id,
-			    const struct words *words)
-{
-	struct snap *s = expect_snap(e, id);
-
-	if (!s)
-		return "mark: of a snapshot that is not there";
-	s->next = *words;
-	if (done)
-		s->words = *words;
 	return NULL;
 }
 
@@ -108,19 +89,13 @@ static const char *mark_arrive(struct expect *e, bool done)
 
 const char *expect_mark(struct expect *e, bool done, const char *words)
 {
-	struct words set = { .hold = 0 };
 	unsigned long long n = 0;
 	char word[16];
 
-	if (sscanf(words, "%15s %llu %63s %" SCNu64, word, &n, set.name,
-		   &set.hold) < 1)
+	if (sscanf(words, "%15s %llu", word, &n) < 1)
 		return "mark: empty";
-	if (!strcmp(set.name, "-"))
-		*set.name = '\0';
 	if (!strcmp(word, "create"))
-		return mark_create(e, done, n, &set);
-	if (!strcmp(word, "set"))
-		return mark_set(e, done, n, &set);
+		return mark_create(e, done, n);
 	if (!strcmp(word, "delete"))
 		return mark_delete(e, done, n);
 	if (!strcmp(word, "drop"))

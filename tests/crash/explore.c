@@ -15,6 +15,7 @@
  * or the options make no sense.
  */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,7 +63,6 @@ static struct {
  * @whole: the disk with all writes so far
  * @disk: origin and store with those that are durable
  * @bare: blocks that a snapshot has on the origin only, while @bare_known
- * @key: of the store's checksums
  * @credit: states owed, in units of 1/@entries
  */
 struct run {
@@ -80,18 +80,40 @@ struct run {
 	struct choice choice;
 	bool *bare;
 	bool bare_known;
-	siphash_key_t key;
 
 	u64 entries;
 	u64 entry;
 	u64 credit;
 	u64 writes, flushes, states, proved, faults;
-	u64 thorough, torn, witnessed;
+	u64 thorough, torn;
 	struct timespec began;
 
 	u64 all_states, all_faults, all_workloads;
 	u64 until_export, export_every;
 };
+
+noreturn void bad(const char *format, ...)
+{
+	va_list args;
+
+	fputs("explore: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(EXIT_BAD);
+}
+
+void *grow(void *array, u32 count, u32 *max, size_t size)
+{
+	if (count < *max)
+		return array;
+	*max = *max * 2 + 64;
+	array = realloc(array, *max * size);
+	if (!array)
+		bad("no memory");
+	return array;
+}
 
 static void fault(struct run *r, const char *what)
 {
@@ -166,7 +188,6 @@ static void look(struct run *r)
 		fault(r, wrong);
 	else
 		try_export(r, &o);
-	r->witnessed += judge_witnessed(&o);
 	judge_close(&o);
 }
 
@@ -279,8 +300,9 @@ static void find_bare(struct run *r)
 	struct opened o;
 	const char *wrong = judge_open(&o, &r->disk, &r->expect);
 	const struct snapprot_snap *newest;
-	struct shown shown;
-	u64 block;
+	struct part *part;
+	u64 block, place;
+	u32 up_to;
 
 	memset(r->bare, 0, r->expect.blocks * sizeof(*r->bare));
 	r->bare_known = true;
@@ -291,8 +313,8 @@ static void find_bare(struct run *r)
 		for (block = 0; block < r->expect.blocks; block++)
 			r->bare[block] = judge_block(&o, &r->disk,
 						     newest->epoch, block,
-						     &shown) &&
-					 shown.part == &r->disk.origin;
+						     &part, &place, &up_to) &&
+					 part == &r->disk.origin;
 	}
 	judge_close(&o);
 }
@@ -372,8 +394,7 @@ static void find_record(struct run *r, const struct write *w)
 		memcpy(&l, at, sizeof(l));
 		if (le32_to_cpu(l.h.magic) == SNAPPROT_MAGIC_LOG &&
 		    le16_to_cpu(l.type) == SNAPPROT_LOG_CREATE &&
-		    !snapprot_block_verify(&r->key, &l, SNAPPROT_MAGIC_LOG,
-					   place, 0))
+		    !snapprot_block_verify(&l, SNAPPROT_MAGIC_LOG, place))
 			expect_instant(&r->expect, le32_to_cpu(l.snap.id),
 				       r->whole +
 				       r->disk.origin.start * SECTOR);
@@ -393,7 +414,6 @@ static const char *begin(struct run *r, const char *words)
 	r->entries = r->entries_of[r->workload++];
 	if (opt.only && strcmp(opt.only, e->name))
 		return NULL;
-	disk_init(&r->disk);
 	part_init(&r->disk.origin, "origin", start[0], sectors[0],
 		  r->whole + start[0] * SECTOR);
 	/* It may grow up to the end of the disk. */
@@ -402,6 +422,7 @@ static const char *begin(struct run *r, const char *words)
 		  r->whole + start[1] * SECTOR);
 	e->store_sectors = sectors[1];
 	r->active = true;
+	r->disk.round = 1;
 	r->nr_pending = 0;
 	r->entry = 0;
 	r->credit = 0;
@@ -412,13 +433,12 @@ static const char *begin(struct run *r, const char *words)
 	r->faults = 0;
 	r->thorough = 0;
 	r->torn = 0;
-	r->witnessed = 0;
 	r->export_every = opt.exports ? opt.states / opt.exports : 0;
 	r->until_export = r->export_every;
 	r->bare_known = false;
 	clock_gettime(CLOCK_MONOTONIC, &r->began);
 	export_begin(&r->disk);
-	return judge_adopt(&r->disk, e, &r->key);
+	return judge_adopt(&r->disk, e);
 }
 
 static void end(struct run *r)
@@ -431,11 +451,10 @@ static void end(struct run *r)
 		  (now.tv_nsec - r->began.tv_nsec) / 1e9;
 	printf("%s: %" PRIu64 " writes, %" PRIu64 " flushes; %" PRIu64
 	       " states, %" PRIu64 " torn writes, %" PRIu64
-	       " thorough, %" PRIu64 " with a witness; %" PRIu64
-	       " blocks proved; %" PRIu64 " wrong; %.1f s, %.0f/s\n",
-	       r->expect.name, r->writes, r->flushes, r->states, r->torn,
-	       r->thorough, r->witnessed, r->proved, r->faults, seconds,
-	       r->states / seconds);
+	       " thorough; %" PRIu64 " blocks proved; %" PRIu64
+	       " wrong; %.1f s, %.0f/s\n", r->expect.name, r->writes,
+	       r->flushes, r->states, r->torn, r->thorough, r->proved,
+	       r->faults, seconds, r->states / seconds);
 	fflush(stdout);
 	r->all_states += r->states;
 	r->all_faults += r->faults;
@@ -562,12 +581,6 @@ static int read_log(const char *path)
 		bad("no state was looked at");
 	printf("%" PRIu64 " workloads, %" PRIu64 " states, %" PRIu64
 	       " wrong\n", r.all_workloads, r.all_states, r.all_faults);
-	expect_clear(&r.expect);
-	free(r.pending);
-	free(r.choice.fate);
-	free(r.choice.torn);
-	free(r.entries_of);
-	free(r.whole);
 	return r.all_faults ? EXIT_WRONG : EXIT_RIGHT;
 }
 

@@ -82,17 +82,19 @@ static void export_snap(FILE *f, struct opened *o, struct disk *disk,
 			const struct expect *e,
 			const struct snapprot_snap *snap)
 {
-	struct shown shown;
-	u64 block, sum = 0;
+	u64 block, place, sum = 0;
+	struct part *part;
+	u32 up_to;
 
 	if (judge_lost(o, snap)) {
 		fprintf(f, "%" PRIu32 " lost\n", snap->id);
 		return;
 	}
 	for (block = 0; block < e->blocks; block++) {
-		if (judge_block(o, disk, snap->epoch, block, &shown))
-			sum = blkpat_sum(sum, shown.part->data +
-					      shown.place * BLOCK, BLOCK);
+		if (judge_block(o, disk, snap->epoch, block, &part, &place,
+				&up_to))
+			sum = blkpat_sum(sum, part->data + place * BLOCK,
+					 BLOCK);
 	}
 	fprintf(f, "%" PRIu32 " %016" PRIx64 "\n", snap->id, sum);
 }

@@ -15,69 +15,28 @@ static char text[256];
 
 static void find_label(struct opened *o, const struct part *origin)
 {
-	const struct snapprot_disk_label *copy[SNAPPROT_COPIES];
 	u64 start = snapprot_label_start(origin->sectors);
-	u32 i;
+	const u8 *copy = origin->data + start * SECTOR;
 	int err;
 
-	for (i = 0; i < SNAPPROT_COPIES; i++)
-		copy[i] = (const void *)(origin->data + start * SECTOR +
-					 snapprot_label_place(i) * BLOCK);
-	o->label = snapprot_label_choose(copy, &err);
+	o->label = snapprot_label_choose((const void *)copy,
+					 (const void *)(copy + BLOCK), &err);
 	o->lost = o->label &&
 		  le32_to_cpu(o->label->flags) & SNAPPROT_LABEL_LOST;
-}
-
-/* A label that was made before any store says nothing about one. */
-static bool knows_store(const struct snapprot_disk_label *l)
-{
-	static const u8 none[sizeof(l->store_id)];
-
-	return memcmp(l->store_id, none, sizeof(none));
-}
-
-/* In which number is it behind the label? Nothing lied, so in none. */
-static const char *say_behind(const struct opened *o,
-			      const struct snapprot_evidence *least)
-{
-	struct snapprot_evidence ev;
-
-	snapprot_store_evidence(&o->core, &ev);
-	return WRONG("the store is taken for an old copy: checkpoint %" PRIu64
-		     ", step %" PRIu64 ", superblock %" PRIu64 ", epoch %"
-		     PRIu32 ", and the label knows of %" PRIu64 ", %" PRIu64
-		     ", %" PRIu64 ", %" PRIu32, ev.ckpt_seq, ev.log_seq,
-		     ev.super_seq, ev.epoch, least->ckpt_seq, least->log_seq,
-		     least->super_seq, least->epoch);
 }
 
 const char *judge_open(struct opened *o, struct disk *disk,
 		       const struct expect *e)
 {
-	const struct snapprot_disk_label *l;
-	struct snapprot_evidence least;
 	int err;
 
-	memset(&o->core, 0, sizeof(o->core));
 	find_label(o, &disk->origin);
-	l = o->label;
-	if (!l)
-		return "there is no label";
-	least = (struct snapprot_evidence) {
-		.ckpt_seq = le64_to_cpu(l->ckpt_seq),
-		.log_seq = le64_to_cpu(l->log_seq),
-		.super_seq = le64_to_cpu(l->super_seq),
-		.epoch = le32_to_cpu(l->epoch),
-	};
 	disk_env_init(&o->env, &disk->store);
 	err = snapprot_store_load(&o->core, &o->env.env,
-				  e->store_sectors / BLOCK_SECTORS,
-				  knows_store(l) ? &least : NULL);
-	if (err == -ESTALE)
-		return say_behind(o, &least);
+				  e->store_sectors / BLOCK_SECTORS);
 	if (err)
 		return WRONG("the store does not open: %s", strerror(-err));
-	return NULL;
+	return o->label ? NULL : "there is no label";
 }
 
 void judge_close(struct opened *o)
@@ -100,10 +59,6 @@ static const char *judge_pair(const struct opened *o, const struct expect *e)
 
 	if (memcmp(o->core.uuid, o->label->h.uuid, sizeof(o->core.uuid)))
 		return "label and store are not of one volume";
-	if (knows_store(o->label) && memcmp(o->core.store_id,
-					    o->label->store_id,
-					    sizeof(o->core.store_id)))
-		return "the label knows of another store";
 	if (o->core.origin_sectors != e->blocks * BLOCK_SECTORS ||
 	    le64_to_cpu(o->label->origin_sectors) != o->core.origin_sectors)
 		return "the origin's length is not what it was";
@@ -130,39 +85,7 @@ static const char *judge_mode(const struct opened *o, const struct expect *e)
 	return NULL;
 }
 
-/* ---- the witness --------------------------------------------------------------- */
-
-bool judge_witnessed(const struct opened *o)
-{
-	return o->label &&
-	       le32_to_cpu(o->label->flags) & SNAPPROT_LABEL_WITNESS;
-}
-
-/* Nobody has written to the origin but the volume, so nothing has changed. */
-static const char *judge_witness(const struct opened *o,
-				 const struct disk *disk)
-{
-	const struct snapprot_disk_witness *w = o->label->witness;
-	u32 i, count = le32_to_cpu(o->label->nr_witness);
-
-	for (i = 0; judge_witnessed(o) && i < count; i++, w++) {
-		u64 block = le64_to_cpu(w->block);
-		const u8 *data = disk->origin.data + block * BLOCK;
-
-		if (snapprot_witness_sum(o->label, data, block) !=
-		    le64_to_cpu(w->sum))
-			return WRONG("the witness says that block %" PRIu64
-				     " of the origin was changed", block);
-	}
-	return NULL;
-}
-
 /* ---- snapshots --------------------------------------------------------------------- */
-
-static bool has_words(const struct snapprot_snap *snap, const struct words *w)
-{
-	return !strcmp(snap->name, w->name) && snap->hold == w->hold;
-}
 
 static const char *judge_snap(const struct opened *o, struct snap *s,
 			      const struct snapprot_snap *snap)
@@ -172,9 +95,6 @@ static const char *judge_snap(const struct opened *o, struct snap *s,
 	if (!s || !s->want || s->deleted)
 		return WRONG("snapshot %" PRIu32 " should not be there",
 			     snap->id);
-	if (!has_words(snap, &s->words) && !has_words(snap, &s->next))
-		return WRONG("snapshot %" PRIu32 " has another name or hold",
-			     s->id);
 	if (lost && !s->may_be_lost)
 		return WRONG("snapshot %" PRIu32 " is lost", s->id);
 	if (!lost && s->is_lost)
@@ -207,32 +127,15 @@ static const char *judge_list(struct opened *o, struct expect *e)
 }
 
 bool judge_block(struct opened *o, struct disk *disk, u32 epoch, u64 block,
-		 struct shown *shown)
+		 struct part **part, u64 *place, u32 *up_to)
 {
 	struct snapprot_entry found;
 	int got = snapprot_lookup(&o->core, block, epoch, &found);
 
-	*shown = (struct shown) {
-		.part = &disk->origin,
-		.place = block,
-		.up_to = UINT32_MAX,
-		.whole = true,
-	};
-	if (got != 1)
-		return !got;
-	shown->up_to = found.epoch;
-	shown->place = snapprot_entry_place(&found);
-	switch (SNAPPROT_WHERE_KIND(found.where)) {
-	case SNAPPROT_KIND_DATA:
-		shown->part = &disk->store;
-		shown->whole = part_data_sum(shown->part, shown->place,
-					     &o->core) == found.sum;
-		return true;
-	case SNAPPROT_KIND_ZERO:
-		shown->part = &disk->zeroes;
-		return true;
-	}
-	return false;
+	*part = got == 1 ? &disk->store : &disk->origin;
+	*place = got == 1 ? found.place : block;
+	*up_to = got == 1 ? found.epoch : UINT32_MAX;
+	return got >= 0;
 }
 
 /* All snapshots up to the epoch that was found share a block. */
@@ -240,24 +143,22 @@ static const char *judge_images(struct opened *o, struct disk *disk,
 				struct expect *e, u64 block, u32 first)
 {
 	const struct snapprot_snap *snap = o->core.snaps;
-	struct shown shown = { .up_to = 0 };
-	u32 i;
+	struct part *part = NULL;
+	u32 i, up_to = 0;
+	u64 place = 0;
 
 	for (i = first; i < o->core.nr_snaps; i++) {
-		if (snap[i].epoch > shown.up_to &&
-		    !judge_block(o, disk, snap[i].epoch, block, &shown))
+		if (snap[i].epoch > up_to &&
+		    !judge_block(o, disk, snap[i].epoch, block, &part, &place,
+				 &up_to))
 			return WRONG("snapshot %" PRIu32 ": block %" PRIu64
 				     " cannot be found", snap[i].id, block);
-		if (!shown.whole)
-			return WRONG("snapshot %" PRIu32 ": block %" PRIu64
-				     " has another checksum", snap[i].id,
-				     block);
-		if (part_hash(shown.part, shown.place) !=
+		if (part_hash(part, place) !=
 		    expect_snap(e, snap[i].id)->want[block])
 			return WRONG("snapshot %" PRIu32 ": block %" PRIu64
 				     " is wrong, from the %s", snap[i].id,
-				     block, shown.part == &disk->origin ?
-				     "origin" : "store");
+				     block, part == &disk->store ? "store" :
+				     "origin");
 	}
 	return NULL;
 }
@@ -304,45 +205,12 @@ static const char *judge_check(struct opened *o, bool data)
 	return n ? text : NULL;
 }
 
-struct both {
-	struct opened *o;
-	struct image *img;
-};
-
-/*
- * An entry that the tools' reader has found: does the core find it, too? That reader
- * does not look at old data, so it has steps that are not whole, and the core has not.
- */
-static int same_entry(void *ctx, const struct snapprot_entry *e, u32 prev)
-{
-	static u8 data[BLOCK];
-	struct both *b = ctx;
-	struct snapprot_entry found;
-
-	if (!snapprot_entry_needed(&b->o->core, prev, e->epoch) ||
-	    b->img->log_seq != b->o->core.log.seq)
-		return 0;
-	if (snapprot_lookup(&b->o->core, e->block, e->epoch, &found) != 1 ||
-	    found.epoch != e->epoch || found.where != e->where ||
-	    found.sum != e->sum) {
-		check_problem(text, snapprot_entry_place(e),
-			      "an entry that the core does not find");
-		return 1;
-	}
-	if (image_read_data(b->img, e, data))
-		check_problem(text, snapprot_entry_place(e),
-			      "old data that cannot be read");
-	return 0;
-}
-
-/* The reader of "snapprot check" and "repair", which does not trust the core. */
-static const char *judge_image(struct opened *o, struct disk *disk,
-			       const struct expect *e)
+/* The reader of "snapprot check", which does not trust the core. */
+static const char *judge_image(struct disk *disk, const struct expect *e)
 {
 	static const struct image_ops ops = { .damage = check_problem };
 	struct store_env se;
 	struct image img;
-	struct both both = { .o = o, .img = &img };
 	int err;
 
 	*text = 0;
@@ -352,12 +220,10 @@ static const char *judge_image(struct opened *o, struct disk *disk,
 		err = image_open(&img, &se, &ops, text);
 		if (!err)
 			err = image_search(&img);
-		if (!err && !*text)
-			err = image_walk(&img, same_entry, &both);
 		image_close(&img);
 	}
 	store_env_exit(&se);
-	if (err < 0)
+	if (err)
 		return WRONG("check: %s", strerror(-err));
 	return *text ? text : NULL;
 }
@@ -370,15 +236,13 @@ const char *judge(struct opened *o, struct disk *disk, struct expect *e,
 	if (!wrong)
 		wrong = judge_mode(o, e);
 	if (!wrong)
-		wrong = judge_witness(o, disk);
-	if (!wrong)
 		wrong = judge_list(o, e);
 	if (!wrong)
 		wrong = judge_contents(o, disk, e);
 	if (!wrong)
 		wrong = judge_check(o, thorough);
 	if (!wrong && thorough)
-		wrong = judge_image(o, disk, e);
+		wrong = judge_image(disk, e);
 	return wrong;
 }
 
@@ -388,24 +252,22 @@ static void adopt_snap(struct opened *o, struct disk *disk, struct expect *e,
 		       const struct snapprot_snap *snap)
 {
 	struct snap *s = &e->snap[e->nr_snaps++];
-	struct shown shown;
-	u64 block;
+	struct part *part;
+	u64 block, place;
+	u32 up_to;
 
 	s->id = snap->id;
-	memcpy(s->words.name, snap->name, sizeof(s->words.name));
-	s->words.hold = snap->hold;
-	s->next = s->words;
 	s->created = true;
 	s->may_be_lost = judge_lost(o, snap);
 	s->is_lost = s->may_be_lost;
 	s->want = calloc(e->blocks, sizeof(*s->want));
 	for (block = 0; !s->is_lost && block < e->blocks; block++)
-		if (judge_block(o, disk, snap->epoch, block, &shown))
-			s->want[block] = part_hash(shown.part, shown.place);
+		if (judge_block(o, disk, snap->epoch, block, &part, &place,
+				&up_to))
+			s->want[block] = part_hash(part, place);
 }
 
-const char *judge_adopt(struct disk *disk, struct expect *e,
-			siphash_key_t *key)
+const char *judge_adopt(struct disk *disk, struct expect *e)
 {
 	struct opened o;
 	const char *wrong = judge_open(&o, disk, e);
@@ -417,7 +279,6 @@ const char *judge_adopt(struct disk *disk, struct expect *e,
 	if (!wrong) {
 		e->blocks = o.core.origin_sectors / BLOCK_SECTORS;
 		e->generation = o.core.generation;
-		*key = o.env.env.key;
 		store = o.core.flags & SNAPPROT_SUPER_PROTECTED;
 		label = le32_to_cpu(o.label->flags) & SNAPPROT_LABEL_PROTECTED;
 		e->mode = store && label ? MODE_PROTECT :

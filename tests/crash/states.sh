@@ -18,7 +18,7 @@ SHARED=yes
 case_record()
 {
 	make -s -C "$TOP/tests/crash"
-	record 'random|discard|load|arrival|loss|faults|merging|idle'
+	record 'random|discard|load|arrival|loss|faults'
 }
 
 case_every_state_is_right()
@@ -34,7 +34,7 @@ case_ignored_flushes_are_found()
 
 case_the_module_agrees()
 {
-	export_states states 60 3
+	export_states states 60 4
 	SNAPPROT_GUEST_ENV="STATES=$WORK/states" guest replay
 }
 

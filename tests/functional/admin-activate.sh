@@ -112,54 +112,6 @@ case_without_store()
 	expect_eq list "$(cells list -o ID,STATE)" "$id valid"
 }
 
-# Of two stores that are alike none is taken, but the one that the tab names.
-case_two_stores()
-{
-	local other
-
-	# shellcheck disable=SC2086 # a list of names
-	set -- $SPARE_DISKS
-	other=$1
-	sp_format
-	dd if="$STORE" of="$other" bs=1M status=none
-	tab <<< "data $ORIGIN /dev/not-there grace=200"
-	tool 4 activate data
-	expect_match error "$ERR" "both .* and .* are this volume's store"
-	expect_match "one of them" "$ERR" "$STORE"
-	expect_match "the other" "$ERR" "$other"
-	# The volume waits for somebody to choose.
-	expect_match state "$(cells status -o STATE)" '^(waiting|nostore)$'
-	tab <<< "data $ORIGIN $STORE"
-	tool 0 activate data
-	expect_eq state "$(cells status -o STATE)" active
-	tool 0 deactivate data
-	# A store of another format of the volume is none of these.
-	tool 0 format --force --uuid "$VOLUME_UUID" "$ORIGIN" "$STORE"
-	tab <<< "data $ORIGIN /dev/not-there grace=200"
-	tool 0 activate data
-	expect_eq state "$(cells status -o STATE)" active
-}
-
-# An origin that has grown has its label where its volume ends.
-case_grown_origin()
-{
-	local id
-
-	dmsetup create grown --table "0 $(($(sectors "$ORIGIN") - 65536)) linear $ORIGIN 0"
-	defer dmsetup remove grown
-	tool 0 format /dev/mapper/grown "$STORE"
-	dmsetup suspend grown
-	dmsetup load grown --table "0 $(sectors "$ORIGIN") linear $ORIGIN 0"
-	dmsetup resume grown
-	tab <<< "data /dev/mapper/grown $STORE"
-	tool 0 activate data
-	expect_eq state "$(cells status -o STATE)" active
-	tool 0 snapshot data
-	id=$OUT
-	expect_eq list "$(cells list -o ID,STATE)" "$id valid"
-	tool 0 deactivate data
-}
-
 # hide_store, show_store: nobody looks at a device that is suspended
 hide_store()
 {
@@ -604,7 +556,7 @@ case_grow()
 }
 
 run_cases case_loads_the_module case_no_module case_options \
-	case_without_store case_two_stores case_grown_origin case_wait case_wait_in_vain \
+	case_without_store case_wait case_wait_in_vain \
 	case_wait_in_vain_in_protection case_release_waiting \
 	case_release_blocked case_search_beside_a_blocked_volume \
 	case_probe_loaded case_store_comes_later \

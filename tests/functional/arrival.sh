@@ -187,9 +187,8 @@ case_generation_moves()
 case_store_one_ahead()
 {
 	to_active
-	# While it is in use: with a witness it would tell of the write below.
-	label_save
 	store_away
+	label_save
 	sp_load_store
 	sp_load_origin
 	write_at "$ORIGIN_DM" 0 64 2
@@ -208,8 +207,8 @@ case_store_one_ahead()
 case_store_two_ahead()
 {
 	to_active
-	label_save
 	store_away
+	label_save
 	sp_load_store
 	sp_load_origin
 	store_away

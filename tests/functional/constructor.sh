@@ -124,7 +124,7 @@ case_view_length()
 	to_active
 	expect_fail sp_load_view 1 $((ORIGIN_SECTORS - 8))
 	expect_fail sp_load_view 1 $((ORIGIN_SECTORS + 8))
-	expect_match "list_snaps" "$(sp_list)" "^1 valid [0-9]+ $ORIGIN_SECTORS "
+	expect_match "list_snaps" "$(sp_list)" "^1 valid [0-9]+ $ORIGIN_SECTORS$"
 	sp_load_view 1
 	expect_eq "length" "$(sectors /dev/mapper/snap1)" "$ORIGIN_SECTORS"
 }

@@ -3,7 +3,7 @@
 #
 # What a first write costs, counted by the block layer of the disks: the same with
 # one snapshot and with eight.
-# disks: 17M 96M 2M
+# disks: 17M 96M
 # cpus: 2
 # timeout: 120
 # covers: promises: cost does not grow
@@ -12,10 +12,6 @@
 . "$(dirname "$0")/../lib/common.sh"
 # shellcheck source=tests/lib/images.sh
 . "$TOP/tests/lib/images.sh"
-
-# The label, which keeps up with the store, is not counted.
-# shellcheck disable=SC2034 # used by the functions of common.sh
-LABEL=${SPARE_DISKS%% *}
 
 # counter <disk> <field>: of its stat file. 1 reads, 3 sectors read, 5 writes,
 # 7 sectors written, 16 flushes

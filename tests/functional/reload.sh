@@ -221,29 +221,6 @@ case_origin_moves()
 	expect_st fault -
 }
 
-# covers: reload: another length than the store's is refused, without a label too
-case_origin_gets_longer()
-{
-	layer_new below "$ORIGIN_DISK" 65536
-	ORIGIN=/dev/mapper/below
-	sp_format --unlabelled
-	sp_load_store
-	sp_load_origin protect
-	write_at "$ORIGIN_DM" 0 2048 1
-	sp_create 1
-	layer_resize below "$(sectors "$ORIGIN_DISK")"
-	klog_mark
-	expect_fail dmsetup load origin --table \
-		"0 $((ORIGIN_SECTORS + 8)) snapprot $ORIGIN $VOLUME_UUID 1 protect"
-	expect_fail dmsetup load origin --table \
-		"0 $((ORIGIN_SECTORS - 8)) snapprot $ORIGIN $VOLUME_UUID 1 protect"
-	expect_klog "Length is not that of the store" 2
-	sp_reload origin protect
-	expect_st state active
-	write_at "$ORIGIN_DM" 0 64 2
-	expect_image 1
-}
-
 # covers: reload: an inactive table changes nothing, and can be cleared
 case_inactive_table()
 {
@@ -304,5 +281,5 @@ run_cases case_origin_under_load case_store_under_load case_store_grows \
 	case_store_grows_in_time case_store_grows_oddly case_store_shrinks \
 	case_store_shrinks_and_goes \
 	case_features_change case_grace_changes case_grow_timeout_changes \
-	case_origin_moves case_origin_gets_longer case_inactive_table case_origin_becomes_linear \
+	case_origin_moves case_inactive_table case_origin_becomes_linear \
 	case_store_becomes_linear case_view_changes

@@ -78,12 +78,6 @@ case_origin_label()
 	expect_line origin "normal active - 0 0 0 $SPACE - 0 nolabel"
 }
 
-# shellcheck disable=SC2317 # called by name
-same_space()
-{
-	[ "$(store_st space)" = "$(st space)" ]
-}
-
 # covers: status: <used>/<total>: sectors of 512 bytes, the same on origin and store
 case_space()
 {
@@ -91,15 +85,14 @@ case_space()
 
 	to_active
 	expect_st total "$(sectors "$STORE")"
-	# What goes on in the background may come in between.
-	wait_for 20 same_space
+	expect_eq "store's" "$(store_st space)" "$(st space)"
 	used=$(st used)
 	[ "$used" -gt 0 ] || fail "used: $used"
 	write_at "$ORIGIN_DM" 0 4096 2
 	used=$(($(st used) - used))
 	# The data, and no more than a twentieth of it for what describes it.
 	[[ $used -ge 4096 && $used -le 4304 ]] || fail "used $used for 4096"
-	wait_for 20 same_space
+	expect_eq "store's" "$(store_st space)" "$(st space)"
 }
 
 # covers: status: <#snapshots valid> and <#lost>

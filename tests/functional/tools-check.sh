@@ -16,15 +16,15 @@ damaged()
 	expect_match error "$ERR" "s: damaged, [0-9]+ problems$"
 }
 
-# each <kind> <words> [offset]: damage in every block of that kind is found
+# each <kind> <words>: damage in every block of that kind is found
 each()
 {
 	local block count=0
 
 	for block in $(blocks "$1"); do
-		flip "$block" "${3:-300}"
+		flip "$block" 300
 		damaged "$2"
-		flip "$block" "${3:-300}"
+		flip "$block" 300
 		count=$((count + 1))
 	done
 	[ "$count" -gt 0 ] || fail "no block of kind $1"
@@ -63,7 +63,7 @@ case_json()
 	mv s $'a "b\\\tc'
 	tool 1 check --json $'a "b\\\tc'
 	expect_match json "$OUT" \
-		'^\{"store":"a \\"b\\\\\\tc","verdict":"damaged","uuid":".*","problems":\[\{"block":[0-9]+,"what":"[^"]+"\}.*\],"notes":\[\]\}$'
+		'^\{"store":"a \\"b\\\\\\u0009c","verdict":"damaged","uuid":".*","problems":\[\{"block":[0-9]+,"what":"[^"]+"\}.*\],"notes":\[\]\}$'
 	tool 2 check --json o
 	expect_match json "$OUT" \
 		'^\{"store":"o","verdict":"unknown","error":"is not a store","problems":\[\],"notes":\[\]\}$'
@@ -71,116 +71,17 @@ case_json()
 		> /dev/null
 }
 
-# JSON is UTF-8, whatever a path is.
-case_json_paths()
-{
-	local name
-
-	command -v python3 > /dev/null || skip "no python3"
-	new_dir
-	volume
-	for name in störe $'st\xf6re' $'\xc3(' $'\xed\xa0\x80x' '日本'; do
-		cp s "$name"
-		tool 0 check --json "$name"
-		python3 -c 'import json, sys
-print(json.loads(sys.stdin.buffer.read().decode("utf-8"))["store"])' \
-			< "$WORK/out" > said
-		printf '%s' "$name" | iconv -f utf-8 -t utf-8 > /dev/null 2>&1 ||
-			continue
-		expect_eq path "$(cat said)" "$name"
-	done
-}
-
 case_superblocks()
 {
-	local block nr=0
-
 	new_dir
 	content
-	for block in $SUPERS; do
-		flip "$block" $((nr * 1000 + 50))
-		damaged "block $block: superblock copy $nr is damaged"
-		flip "$block" $((nr * 1000 + 50))
-		nr=$((nr + 1))
-	done
-	for block in $SUPERS; do
-		flip "$block"
-	done
-	damaged "all superblocks are damaged"
-}
-
-# A write of one copy that a crash prevented, or the device lost.
-case_superblock_behind()
-{
-	local block
-
-	new_dir
-	content
-	cp s before
-	play 1 <<- END
-		generation 5
-		generation 6
-	END
-	for block in $(newest s $SUPERS); do
-		cp s whole
-		dd if=before of=s bs=4096 skip="$block" seek="$block" count=1 \
-			conv=notrunc status=none
-		unchanged tool 0 check s
-		expect_match note "$OUT" "note: block $block: superblock copy . is behind"
-		mv whole s
-	done
-}
-
-# What a snapshot shows can be left out, not what leads there.
-case_quick()
-{
-	local data leaf
-
-	new_dir
-	content
-	play 1 <<< checkpoint
-	data=$(blocks data | sed -n 1p)
-	leaf=$(blocks leaf | sed -n 1p)
-	flip "$data"
-	unchanged tool 0 check --quick s
-	damaged "block $data: old data"
-	flip "$leaf"
-	unchanged tool 1 check --quick s
-}
-
-# An empty store costs nothing, however large it is; and it says how far it is.
-case_cost()
-{
-	local start
-
-	new_dir
-	files o 9M s 200G
-	tool 0 format o s
-	start=${EPOCHREALTIME/[.,]/}
-	tool 0 check s
-	[ $((${EPOCHREALTIME/[.,]/} - start)) -lt 3000000 ] ||
-		fail "took $((${EPOCHREALTIME/[.,]/} - start)) us"
-	content
-	tool 0 check s
-	expect_eq progress "$ERR" ""
-	"$SNAPPROT" check --progress s > out 2> err
-	expect_eq progress "$(sed -n '1p;$p' err | tr '\n' ,)" "0 %,100 %,"
-}
-
-# What was before the first release is told from what is damaged.
-case_version_1()
-{
-	new_dir
-	files s 16M
-	version_1 SSPS 76 '\0\0\0\0' 0 s
-	version_1 SSPS 76 '\0\0\0\0' 64 s
-	unchanged tool 2 check s
-	expect_match error "$ERR" "of a version before the first release"
-	unchanged tool 4 dump s
-	expect_match error "$ERR" "of a version before the first release"
-	clobber 0
-	unchanged tool 4 probe s
-	expect_match error "$ERR" "a store of a version before the first release"
+	flip 0
+	damaged "block 0: superblock copy 0"
+	flip 0
+	flip 64 4000
+	damaged "block 64: superblock copy 1"
+	flip 0
+	damaged "both superblocks are damaged"
 }
 
 case_nodes()
@@ -189,7 +90,6 @@ case_nodes()
 	content
 	each node "node of the index"
 	each leaf "node of the index"
-	each chunk "node of the index"
 }
 
 case_directory_and_tables()
@@ -199,8 +99,6 @@ case_directory_and_tables()
 	each directory "directory"
 	each snapshots "table of snapshots"
 	each bitmap "bitmap"
-	each space "node of the space table"
-	each counts "counts of a run"
 }
 
 case_old_data()
@@ -246,7 +144,7 @@ case_last_step()
 	new_dir
 	content
 	block=$(last_log)
-	for offset in 0 5 9 17 30 41 45 50 60 65 75 85 90 2000; do
+	for offset in 0 5 9 17 30 41 45 50 60 65 90 2000; do
 		flip "$block" "$offset"
 		unchanged tool 0 check s
 		expect_match note "$OUT" "note: block $block: step of the log"
@@ -266,45 +164,12 @@ case_last_group()
 	content
 	last=$(last_log)
 	first=$(blocks log | tail -n 2 | head -n 1)
-	before=$(od -A n -t u8 -j $((first * 4096 + 24)) -N 8 s)
-	cp s sound
-	clobber "$first"
+	before=$(od -A n -t u8 -j $((first * 4096 + 16)) -N 8 s)
+	flip "$first" 100
 	damaged "behind the log's end"
-	cp sound s
-	poke "$last" 64 "$(le64 $((before - 1)))"
-	flip "$first" 200
+	poke "$last" 56 "$(le64 $((before - 1)))"
 	unchanged tool 0 check s
 	expect_match note "$OUT" "note: block $first: step of the log"
-}
-
-# Somebody who can read the store, or guesses, writes what looks like its blocks to the
-# live volume, and so gets them into the store: they are nobody's but his.
-case_forged_blocks()
-{
-	local block to=100
-
-	new_dir
-	content
-	# Preserved, so that the others may be written behind everybody's back.
-	play 6 <<< "write 100 40"
-	for block in $(blocks log | tail -n 8) $(blocks node) $(blocks directory) \
-		$(blocks bitmap) $SUPERS; do
-		dd if=s of=o bs=4096 skip="$block" seek=$to count=1 \
-			conv=notrunc status=none
-		to=$((to + 1))
-	done
-	play 7 <<- END
-		create 6
-		write 100 $((to - 100))
-		seal
-		create 7
-		write 100 $((to - 100))
-	END
-	unchanged tool 0 check s
-	expect_eq verdict "$OUT" "s: sound"
-	tool 0 repair s -o n
-	[[ $OUT != *lost* ]] || fail "lost: $OUT"
-	expect_views 1=right 2=right 3=right 4=right 6=right 7=right
 }
 
 case_crash_leftovers()
@@ -325,41 +190,40 @@ case_crash_leftovers()
 # Not only blocks: what they say must fit together as well.
 case_rules()
 {
-	local leaf node dir
+	local leaf node free
 
 	new_dir
 	content
 	leaf=$(blocks leaf | sed -n 2p)
 	node=$(blocks node)
-	dir=$(blocks directory)
 	cp s sound
 	# an epoch that never was
 	poke "$leaf" 80 77000000
 	damaged "node of the index"
 	cp sound s
 	# a place in nowhere
-	poke "$leaf" 72 ffffffff0000
+	poke "$leaf" 72 ffffffffffff0000
 	damaged "node of the index"
 	cp sound s
 	# another volume's
-	poke "$leaf" 32 00
+	poke "$leaf" 24 00
 	damaged "node of the index"
 	cp sound s
 	# a node that points to itself
 	poke "$node" 72 "$(le64 "$node")"
 	damaged "node of the index"
 	cp sound s
-	# another count of entries, in the first run, behind the item of snapshots
-	poke "$dir" $((80 + 24 + 32)) 01000000
+	# another count of entries
+	poke 0 176 01000000
+	poke 64 176 01000000
 	damaged "count"
 	cp sound s
-	# another count of blocks in use
-	poke_supers 272 "$(le64 17)"
-	damaged "store that breaks its rules"
-	cp sound s
-	# a directory that leads to itself
-	poke "$dir" 48 "$(le64 "$dir")"
-	damaged "directory"
+	# one free block less
+	tool 0 dump s
+	free=$(sed -n 's/superblock nr_free //p' <<< "$OUT")
+	poke 0 200 "$(le64 $((free - 1)))"
+	poke 64 200 "$(le64 $((free - 1)))"
+	damaged "free blocks"
 }
 
 case_two_old_blocks_at_one_place()
@@ -370,9 +234,10 @@ case_two_old_blocks_at_one_place()
 	content
 	leaf=$(blocks leaf | head -n 1)
 	# the place of the first entry becomes that of the second
-	poke "$leaf" 72 "$(od -A n -t x1 -j $((leaf * 4096 + 96)) -N 8 s |
-		tr -d ' ')"
-	damaged "old data that is also something else"
+	dd if=s bs=1 skip=$((leaf * 4096 + 96)) count=8 status=none |
+		dd of=s bs=1 seek=$((leaf * 4096 + 72)) conv=notrunc status=none
+	poke "$leaf" 44 00
+	damaged "used twice"
 }
 
 # A device that has shrunk is damage where something was in use, and only there.
@@ -382,11 +247,8 @@ case_truncated()
 
 	new_dir
 	content
-	# What is kept for the log is in use as well.
-	last=$({
-		"$SNAPPROT" dump --map s | awk '{ print $2 }'
-		"$SNAPPROT" dump s | awk '/^zone/ { print $NF - 1 }'
-	} | sort -n | tail -n 1)
+	last=$("$SNAPPROT" dump --map s | awk '{ print $2 }' | sort -n |
+		tail -n 1)
 	cp s whole
 	truncate -s $(((last + 2) * 4096)) s
 	unchanged tool 0 check s
@@ -409,15 +271,15 @@ case_cannot_tell()
 		expect_eq output "$(grep -v '"' <<< "$OUT")" ""
 	done
 	volume
-	poke_supers 64 03000000
+	poke 0 56 02000000
+	poke 64 56 02000000
 	unchanged tool 2 check s
 	expect_match error "$ERR" "version unknown"
 	for flags in 03 00; do
-		poke_supers 64 "020000000000000000000000${flags}000000"
-		[ $flags = 03 ] || continue
+		poke 0 56 "010000000000000000000000${flags}00"
+		poke 64 56 "010000000000000000000000${flags}00"
 		unchanged tool 2 check s
 	done
-	unchanged tool 0 check s
 	tool 2 check
 	tool 2 check s s
 	tool 2 check --bogus s
@@ -427,8 +289,9 @@ case_wrong_block_size()
 {
 	new_dir
 	volume
-	poke_supers 80 00100100
-	damaged "all superblocks are damaged"
+	poke 0 72 00100100
+	poke 64 72 00100100
+	damaged "both superblocks are damaged"
 }
 
 # ---- dump ----------------------------------------------------------------------
@@ -437,11 +300,7 @@ case_dump_fields()
 {
 	new_dir
 	content
-	play 2 <<- END
-		name 3 drei
-		hold 3 1900000000
-		generation 5
-	END
+	play 2 <<< "generation 5"
 	unchanged tool 0 dump s
 	tool 0 probe s
 	uuid=$(value SNAPPROT_UUID)
@@ -450,8 +309,6 @@ case_dump_fields()
 		"superblock protected 0" "superblock origin_sectors 16384" \
 		"superblock block_size 4096" "superblock nr_snaps 2" \
 		"snapshot 1 state valid" "snapshot 3 time 1700000003" \
-		"snapshot 3 name drei" "snapshot 3 hold 1900000000" \
-		"snapshot 3 uuid aa000000-0000-0000-0000-000000000003" \
 		"snapshot 4 sectors 16384" "log epoch 5"; do
 		grep -qxF "$line" <<< "$OUT" || fail "no '$line'"
 	done
@@ -480,9 +337,7 @@ case_dump_diffs_well()
 	expect_eq "exceptions that came" \
 		"$(diff before after | grep -c '^> exception 10[01] epoch 6')" 2
 	expect_eq "snapshots that came" \
-		"$(diff before after | grep -c '^> snapshot 5')" 5
-	expect_eq "steps that came" \
-		"$(diff before after | grep -c '^> step .* epoch 6')" 2
+		"$(diff before after | grep -c '^> snapshot 5')" 4
 	play 9 <<< checkpoint
 	"$SNAPPROT" dump s | grep -e '^snapshot' -e '^exception' > after2
 	grep -e '^snapshot' -e '^exception' after | cmp - after2
@@ -490,7 +345,7 @@ case_dump_diffs_well()
 
 case_dump_of_damage()
 {
-	local leaf block
+	local leaf
 
 	new_dir
 	content
@@ -506,16 +361,14 @@ case_dump_of_damage()
 	[ -s rest ] || fail "nothing left"
 	tool 4 dump o
 	tool 2 dump
-	for block in $SUPERS; do
-		flip "$block"
-	done
+	flip 0
+	flip 64
 	tool 1 dump s
 }
 
-run_cases case_sound_stores case_json case_json_paths case_superblocks \
-	case_superblock_behind case_quick case_cost case_version_1 case_nodes \
+run_cases case_sound_stores case_json case_superblocks case_nodes \
 	case_directory_and_tables case_old_data case_log case_last_step \
-	case_last_group case_forged_blocks case_crash_leftovers case_rules \
+	case_last_group case_crash_leftovers case_rules \
 	case_two_old_blocks_at_one_place case_truncated case_cannot_tell \
 	case_wrong_block_size \
 	case_dump_fields case_dump_diffs_well case_dump_of_damage

@@ -22,18 +22,6 @@ layers()
 	STORE=/dev/mapper/slow
 }
 
-# origin_slow <ms> [<sector>]: the origin is slow to read, from a sector on, but for the
-# label at its end
-origin_slow()
-{
-	local from=${2:-0} end=$((LAYER_LEN[olow] - 2048)) before=
-
-	[ "$from" = 0 ] || before="0 $from linear $ORIGIN_DISK 0
-"
-	dm_swap olow "${before}$from $((end - from)) delay $ORIGIN_DISK $from $1 $ORIGIN_DISK $from 0
-$end 2048 linear $ORIGIN_DISK $end"
-}
-
 # reads_done: by the origin's layer
 reads_done()
 {
@@ -74,7 +62,7 @@ case_read_in_flight_when_write_is_released()
 	write_at "$ORIGIN_DM" 64 8 99 &
 	writer=$!
 	wait_for 20 read_more_than "$before"
-	origin_slow 50000
+	layer_delay olow 50000 0
 	dev_sum /dev/mapper/snap1 64 8 > read.sum &
 	reader=$!
 	wait_for 20 is_held "$reader"
@@ -131,13 +119,20 @@ holds()
 	[ "$(st held)" = "$1" ]
 }
 
+# two_halves <sector> <ms>: of the origin's layer the half from a sector on is slow to read
+two_halves()
+{
+	dm_swap olow "0 $1 linear $ORIGIN_DISK 0
+$1 $((LAYER_LEN[olow] - $1)) delay $ORIGIN_DISK $1 $2 $ORIGIN_DISK $1 0"
+}
+
 # old_data_of_before <sectors>: what is written at 64 makes old data be read, of which
 # the second half takes long
 old_data_of_before()
 {
 	local length=$1 held before
 
-	origin_slow 50000 $((64 + length / 2))
+	two_halves $((64 + length / 2)) 50000
 	before=$(reads_done)
 	write_at "$ORIGIN_DM" 64 "$length" 11 &
 	held=$!
@@ -189,7 +184,7 @@ case_lone_read_without_a_store()
 	images_begin
 	images_take 1
 	images_write_at 128 8 10
-	origin_slow 50000
+	layer_delay olow 50000 0
 	write_at "$ORIGIN_DM" 64 8 11 &
 	held=$!
 	wait_for 20 is_held "$held"
@@ -219,7 +214,7 @@ case_read_while_it_is_lost()
 	images_begin
 	images_take 1
 	sp_load_view 1
-	origin_slow 50000
+	layer_delay olow 50000 0
 	dev_sum /dev/mapper/snap1 64 8 > small.sum 2> /dev/null &
 	small=$!
 	dev_sum /dev/mapper/snap1 66 300 > large.sum 2> /dev/null &
@@ -308,28 +303,6 @@ case_old_data_is_verified()
 	expect_st valid 1
 }
 
-# What a reader does to his memory while it is being filled is his own affair: the
-# store has done nothing wrong.
-case_a_reader_whose_pages_change()
-{
-	local i
-
-	sp_up protect
-	images_begin
-	images_take 1
-	images_write_at 64 512 11
-	sp_load_view 1
-	for i in {1..10}; do
-		"$TOOLS/samebuf" /dev/mapper/snap1 64 2 || fail "a small read, number $i"
-		"$TOOLS/samebuf" /dev/mapper/snap1 64 64 || fail "a large read, number $i"
-	done
-	expect_st state active
-	expect_st fault -
-	expect_st valid 1
-	sp_remove snap1
-	images_check
-}
-
 # Four writers on the same blocks, of sizes that cut through them.
 case_writers_on_the_same_blocks()
 {
@@ -387,7 +360,7 @@ case_readers_and_writers()
 	layers
 	sp_up
 	images_begin
-	origin_slow 2
+	layer_delay olow 2 0
 	for id in 1 2 3; do
 		images_take "$id"
 		sp_load_view "$id"
@@ -411,5 +384,4 @@ run_cases case_read_in_flight_when_write_is_released \
 	case_lone_read_for_another_snapshot case_lone_read_without_a_store \
 	case_read_while_it_is_lost \
 	case_read_while_the_origin_is_reloaded case_old_data_is_verified \
-	case_a_reader_whose_pages_change \
 	case_writers_on_the_same_blocks case_readers_and_writers

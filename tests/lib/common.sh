@@ -614,7 +614,7 @@ sp_msg()
 
 sp_create()
 {
-	sp_msg create_snap "$1" > /dev/null
+	sp_msg create_snap "$1"
 }
 
 sp_delete()

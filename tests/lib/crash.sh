@@ -14,9 +14,8 @@
 #	ack WORD [ARG]		it has been acknowledged
 #	end
 #
-# WORD is create, delete (with a snapshot's number), set (with its number, its new
-# name, or "-", and when its hold ends), protect, normal, drop (the snapshots may get
-# lost), grow (with the store's sectors), arrive, sync.
+# WORD is create, delete (with a snapshot's number), protect, normal, drop (the
+# snapshots may get lost), grow (with the store's sectors), arrive, sync.
 
 MARKS_SECTORS=2048
 LOGGED=$ORIGIN_DISK
@@ -80,12 +79,6 @@ logged_up()
 take()
 {
 	asked create "$1" -- sp_create "$1"
-}
-
-# name_it <id> <name>
-name_it()
-{
-	asked set "$1" "$2" 0 -- sp_msg set_snap "$1" "name=$2"
 }
 
 drop()

@@ -51,6 +51,15 @@ is_space_fault()
 	return 1
 }
 
+# Was it seen without the store, so that nobody has counted the snapshots?
+is_before_arrival()
+{
+	case $1 in
+	store_missing | online_io | metadata_corruption) return 0 ;;
+	esac
+	return 1
+}
+
 # fault_layers <n> <name>: ORIGIN and STORE are layers over the n-th slice of the
 # disks, each case having its own
 fault_layers()
@@ -141,38 +150,13 @@ filling_writes()
 
 # ---- what is on the store's device ------------------------------------------------
 
-# Where the copies of the superblock are, and words in it; core/format.h.
-SUPER_COPIES="0 512 15 513"
-SUPER_SEQ=24 SUPER_DIR=240
-# Of the directory, and of a run among its items.
-DIR_ITEMS=80 ITEM_RUN=1 RUN_ROOT=16
-
-# super_field <offset>: of the newest superblock
+# super_field <offset> <bytes>: of the newer superblock
 super_field()
 {
-	local copy best=0
+	local place=0
 
-	for copy in $SUPER_COPIES; do
-		[ "$(word_at $SUPER_SEQ "$copy")" -le "$(word_at $SUPER_SEQ "$best")" ] ||
-			best=$copy
-	done
-	word_at "$1" "$best"
-}
-
-# run_root: the root of the first run that the directory has
-run_root()
-{
-	local dir at=$DIR_ITEMS word
-
-	dir=$(super_field $SUPER_DIR)
-	while word=$(word_at "$at" "$dir"); [ "$word" != 0 ]; do
-		if [ $((word & 0xffff)) = $ITEM_RUN ]; then
-			word_at $((at + RUN_ROOT)) "$dir"
-			return
-		fi
-		at=$((at + (word >> 16 & 0xffff)))
-	done
-	fail "the store has no index"
+	[ "$(word_at 16 0)" -ge "$(word_at 16 64)" ] || place=64
+	word_at "$1" "$place"
 }
 
 # word_at <offset> <block>
@@ -228,11 +212,9 @@ provoke_online_io()
 
 	volume_away
 	dm_swap slow "0 8 linear $dev 0
-8 112 error
-120 8 linear $dev 120
-128 3968 error
-4096 16 linear $dev 4096
-4112 $((len - 4112)) error"
+8 504 error
+512 8 linear $dev 512
+520 $((len - 520)) error"
 	sp_load_origin
 	sp_load_store
 }
@@ -246,7 +228,7 @@ repair_online_io()
 provoke_metadata_corruption()
 {
 	volume_away
-	damage "$(super_field $SUPER_DIR)"
+	damage "$(super_field 184)"
 	# The other order than that of online_io.
 	sp_load_store
 	sp_load_origin
@@ -257,13 +239,18 @@ repair_metadata_corruption()
 	undo_damage
 }
 
-# The root of a part of the index, which is read as the store arrives.
+# The root of the index, which is read when it is needed.
 provoke_index_corruption()
 {
+	local root
+
 	volume_away
-	damage "$(run_root)"
-	sp_load_store
-	sp_load_origin
+	root=$(super_field 152)
+	[ "$root" != 0 ] || fail "the store has no index"
+	images_up
+	expect_st state active
+	damage "$root"
+	provoking_write
 }
 
 repair_index_corruption()
@@ -390,18 +377,13 @@ repair_store_removed()
 	:
 }
 
-# Seen when the superblock is to be written, here to record the mode.
+# Seen when the superblock is to be written, here after a snapshot was deleted.
 provoke_external_writer()
 {
-	local copy
-
-	for copy in $SUPER_COPIES; do
-		damage "$copy"
-	done
-	case $(st mode) in
-	protect) expect_fail sp_msg protect ;;
-	normal) expect_fail sp_msg normal ;;
-	esac
+	sp_create 7
+	damage 0
+	damage 64
+	sp_delete 7
 	wait_st fault external_writer
 }
 
@@ -433,7 +415,7 @@ expect_lost_by()
 	expect_st mode normal
 	expect_st valid 0
 	expect_st held 0
-	expect_st lost 2
+	is_before_arrival "$1" || expect_st lost 2
 	wait_event "SNAPPROT_LOST"
 	expect_eq "events" "$(events "SNAPPROT_LOST.*FAULT=$fault( |$)")" 1
 	expect_eq "blocks" "$(events "SNAPPROT_BLOCKED")" 0

@@ -82,23 +82,17 @@ expect_image()
 	sp_remove "snap$1"
 }
 
-# The sectors of the label's area, and those of its copies within.
-# shellcheck disable=SC2034 # for the tests that source this
-LABEL_AREA=2048
-# shellcheck disable=SC2034
-LABEL_COPIES="0 2040 128 1912"
-
 # label_save, label_restore: the label on the origin, as it was then
 label_save()
 {
-	dd if="$ORIGIN" of=label bs=4096 skip=$((ORIGIN_SECTORS / 8)) \
-		count=$((LABEL_AREA / 8)) iflag=direct status=none
+	dd if="$ORIGIN" of=label bs=512 skip="$ORIGIN_SECTORS" count=16 \
+		status=none
 }
 
 label_restore()
 {
-	dd if=label of="$ORIGIN" bs=4096 seek=$((ORIGIN_SECTORS / 8)) \
-		count=$((LABEL_AREA / 8)) conv=notrunc oflag=direct status=none
+	dd if=label of="$ORIGIN" bs=512 seek="$ORIGIN_SECTORS" count=16 \
+		conv=notrunc oflag=direct status=none
 }
 
 # expect_blank <device>

@@ -91,28 +91,6 @@ play()
 	"$MKSTORE" run s o d "$1"
 }
 
-# Where the copies are: of the superblock, and of the label of files of 9 MiB.
-SUPERS="0 512 15 513"
-LABELS="2048 2303 2064 2287"
-
-# newest <file> <block>...: those of the copies that were written last
-newest()
-{
-	local file=$1 block seq best=0 list=
-
-	shift
-	for block; do
-		seq=$(od -A n -t u8 -j $((block * 4096 + 24)) -N 8 "$file" |
-			tr -d ' ')
-		[ "$seq" -lt "$best" ] || {
-			[ "$seq" = "$best" ] || list=
-			best=$seq
-			list+=" $block"
-		}
-	done
-	echo "$list"
-}
-
 # content: a volume with snapshots 1 to 4, in the index and in the log
 content()
 {
@@ -160,38 +138,6 @@ le64()
 		printf '%02x' $((n & 255))
 		n=$((n >> 8))
 	done
-}
-
-# poke_supers <offset> <hex> [file]: in all copies; poke_labels the same
-poke_supers()
-{
-	local block
-
-	for block in $SUPERS; do
-		poke "$block" "$1" "$2" "${3:-s}"
-	done
-}
-
-poke_labels()
-{
-	local block
-
-	for block in $LABELS; do
-		poke "$block" "$1" "$2" "${3:-o}"
-	done
-}
-
-# version_1 <magic> <flags offset> <flags hex> <block> <file>: what a superblock or a
-# label began with before the first release
-version_1()
-{
-	{
-		printf %s "$1"
-		printf '\0%.0s' {1..36}
-		printf 'dm-snapprot\0\0\0\0\0\1\0\0\0'
-	} | dd of="$5" bs=1 seek=$(($4 * 4096)) conv=notrunc status=none
-	printf "$3" | dd of="$5" bs=1 seek=$(($4 * 4096 + $2)) conv=notrunc \
-		status=none
 }
 
 # flip <block> [offset] [file]: damage a byte

@@ -13,7 +13,7 @@
 #ifndef DISK_H
 #define DISK_H
 
-#include "../../dm-snapprot/core/internal.h"
+#include "../../dm-snapprot/core2/internal.h"
 
 enum block_class {
 	CLASS_SUPER,

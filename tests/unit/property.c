@@ -13,7 +13,7 @@
 #define RUNS_A_CHILD	16u
 /* A run takes far less than a second. */
 #define RUN_SECONDS	60u
-/* To make a run short is worth this long, or as long as SHRINK says. */
+/* To make a run short is worth this long. */
 #define SHRINK_SECONDS	60
 
 /* What a child tells. */
@@ -35,8 +35,6 @@ struct plan {
 };
 
 static struct shared *shared;
-/* Not only in a register, where a child's search for leaks would miss it. */
-u32 *shared_keep;
 static bool loud;
 
 void property_say(const char *format, ...)
@@ -45,7 +43,7 @@ void property_say(const char *format, ...)
 
 	if (!loud)
 		return;
-	printf(shared->at == ~0u ? "#   end " : "# %5u ", shared->at);
+	printf("# %5u ", shared->at);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
@@ -65,7 +63,7 @@ static void run(const struct plan *plan)
 	void *ctx;
 	u32 i;
 
-	unit_cpu_limit(plan->p->seconds ? plan->p->seconds : RUN_SECONDS);
+	alarm(plan->p->seconds ? plan->p->seconds : RUN_SECONDS);
 	shared->at = 0;
 	unit_stream(0);
 	ctx = plan->p->start();
@@ -78,7 +76,7 @@ static void run(const struct plan *plan)
 	shared->at = ~0u;
 	unit_stream(shared->at);
 	plan->p->end(ctx);
-	unit_cpu_limit(0);
+	alarm(0);
 }
 
 static void run_all(void *ctx)
@@ -178,10 +176,9 @@ static bool shrink_by(struct shrink *s, u32 size)
 
 static void shrink(struct shrink *s)
 {
-	const char *text = getenv("SHRINK");
 	u32 size = s->nr_keep / 2;
 
-	s->until = time(NULL) + (text && *text ? atoi(text) : SHRINK_SECONDS);
+	s->until = time(NULL) + SHRINK_SECONDS;
 	while (size && time(NULL) < s->until)
 		if (!shrink_by(s, size) || size > 1)
 			size /= 2;
@@ -265,7 +262,6 @@ void property_check(const struct property *p, u32 runs, u32 ops)
 	u64 seed = plan.seed;
 	u32 done, i;
 
-	shared_keep = keep;
 	if (!shared) {
 		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);

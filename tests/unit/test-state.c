@@ -170,7 +170,7 @@ static void names(void)
 		"-", "store_missing", "online_io", "metadata_corruption",
 		"memory", "cow_read", "cow_write", "store_full",
 		"grow_too_slow", "grow_failed", "store_io", "store_removed",
-		"external_writer", "internal", "origin_changed",
+		"external_writer", "internal",
 	};
 	unsigned int i;
 

@@ -84,54 +84,6 @@ static void list(void)
 	free(snaps);
 	CHECK_EQ(snap_list_parse("7 valid 17\n", &snaps), -EINVAL);
 	CHECK_EQ(snap_list_parse("7 rotten 17 8\n", &snaps), -EINVAL);
-	/* What one line lacks is not the next one's. */
-	CHECK_EQ(snap_list_parse("7 valid 17\n8 valid 1 2\n", &snaps),
-		 -EINVAL);
-}
-
-#define UUID	"01234567-89ab-cdef-0123-456789abcdef"
-#define NAME_63	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-
-static void snap_names(void)
-{
-	struct snap_info *snaps;
-
-	CHECK_EQ(snap_list_parse("1 valid 17 8 " UUID " - -\n"
-				 "2 valid 17 8 " UUID " forever \xc3\xa4 more\n"
-				 "3 lost 17 8 " UUID " 1900000000 " NAME_63 "\n"
-				 "4 valid 17 8\n", &snaps), 4);
-	CHECK(!strcmp(snaps[0].uuid, UUID));
-	CHECK(!*snaps[0].name && !snaps[0].hold);
-	CHECK(!strcmp(snaps[1].name, "\xc3\xa4"));
-	CHECK(snaps[1].hold == HOLD_FOREVER);
-	CHECK(!strcmp(snaps[2].name, NAME_63));
-	CHECK_EQ(snaps[2].hold, 1900000000);
-	CHECK(!*snaps[3].uuid && !*snaps[3].name && !snaps[3].hold);
-	free(snaps);
-	CHECK_EQ(snap_list_parse("1 valid 17 8 " UUID "\n", &snaps), -EINVAL);
-	CHECK_EQ(snap_list_parse("1 valid 17 8 short - -\n", &snaps), -EINVAL);
-	CHECK_EQ(snap_list_parse("1 valid 17 8 " UUID " soon -\n", &snaps),
-		 -EINVAL);
-	CHECK_EQ(snap_list_parse("1 valid 17 8 " UUID " -1 -\n", &snaps),
-		 -EINVAL);
-}
-
-static void usage(void)
-{
-	struct snap_usage *u;
-
-	CHECK_EQ(snap_usage_parse("1 0 5\n4294967295 12 1099511627776 9\n",
-				  &u), 2);
-	CHECK_EQ(u[0].only, 0);
-	CHECK_EQ(u[0].all, 5);
-	CHECK_EQ(u[1].id, 4294967295u);
-	CHECK_EQ(u[1].only, 12);
-	CHECK(u[1].all == 1099511627776);
-	free(u);
-	CHECK_EQ(snap_usage_parse("", &u), 0);
-	free(u);
-	CHECK_EQ(snap_usage_parse("1 2\n", &u), -EINVAL);
-	CHECK_EQ(snap_usage_parse("one 2 3\n", &u), -EINVAL);
 }
 
 static void numbers(void)
@@ -190,8 +142,6 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(live_nonsense),
 	UNIT_TEST(store_and_view),
 	UNIT_TEST(list),
-	UNIT_TEST(snap_names),
-	UNIT_TEST(usage),
 	UNIT_TEST(numbers),
 	UNIT_TEST(versions),
 	UNIT_TEST(health),

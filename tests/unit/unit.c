@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <sys/time.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <time.h>
@@ -89,14 +88,6 @@ static bool run(const struct unit_test *test)
 		return false;
 	test->fn();
 	return true;
-}
-
-/* Not of the clock: the machine may have other things to do. */
-void unit_cpu_limit(u32 seconds)
-{
-	struct itimerval limit = { .it_value.tv_sec = seconds };
-
-	CHECK(!setitimer(ITIMER_PROF, &limit, NULL));
 }
 
 bool unit_survives(void (*fn)(void *ctx), void *ctx, int *line)

@@ -54,9 +54,6 @@ bool unit_survives(void (*fn)(void *ctx), void *ctx, int *line);
 /* How many rounds a property test is to make, if nothing else is said. */
 u32 unit_rounds(u32 usual);
 
-/* End the process when it has computed for so long; 0: no limit. */
-void unit_cpu_limit(u32 seconds);
-
 void unit_seed(u64 seed);
 u64 unit_seed_get(void);
 /* Go on with the random numbers of stream @n of the seed that there is. */

@@ -6,7 +6,7 @@
 # disks: 96M
 # memory: 2G
 # cpus: 2
-# timeout: 400
+# timeout: 300
 # log-writes: yes
 
 # shellcheck source=tests/lib/common.sh
